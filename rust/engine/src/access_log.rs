@@ -1,0 +1,167 @@
+//! Step 6 of 6 - one line for every request, also refused, timed out and aborted ones.
+//!
+//! Bytes of the peer are escaped so that no request can forge a line or a field.
+
+use crate::access_format::Format;
+use crate::clock::{now_ns, unix_micros};
+use crate::connection::{Connection, Peer};
+use crate::exchange::Times;
+use crate::log::Log;
+use crate::shared::Shared;
+use barkeep_wire::Head;
+use std::sync::Arc;
+
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The answer was sent whole.
+    Complete,
+    /// Refused for what the peer sent.
+    Refused,
+    /// The peer was too slow.
+    TimedOut,
+    /// Cut: the application failed after the head, the peer went away, or the server had to stop.
+    Aborted,
+}
+
+impl Outcome {
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Complete => "complete",
+            Outcome::Refused => "refused",
+            Outcome::TimedOut => "timed-out",
+            Outcome::Aborted => "aborted",
+        }
+    }
+}
+
+/// What is known of one exchange when its answer ends.
+pub struct Record {
+    pub peer: Peer,
+    /// None when nothing of it was read.
+    pub head: Option<Arc<Head>>,
+    /// 0: aborted before a head was sent.
+    pub status: u16,
+    /// Of the answer's body.
+    pub bytes_sent: u64,
+    /// Of the request's body, decoded.
+    pub bytes_received: u64,
+    pub times: Times,
+    /// The application had finished.
+    pub done_ns: u64,
+    pub outcome: Outcome,
+}
+
+/// The times of an exchange, in microseconds.
+pub struct Durations {
+    pub head_us: u64,
+    pub queue_us: u64,
+    pub app_us: u64,
+    pub write_us: u64,
+    pub total_us: u64,
+}
+
+impl Record {
+    pub fn of_refusal(
+        connection: &Connection,
+        head: Option<Arc<Head>>,
+        status: u16,
+        times: Times,
+        outcome: Outcome,
+    ) -> Record {
+        let peer = connection.peer.clone();
+        let done_ns = times.ready_ns;
+        Record { peer, head, status, bytes_sent: 0, bytes_received: 0, times, done_ns, outcome }
+    }
+
+    /// The last byte never left.
+    pub fn was_cut(&mut self) {
+        if self.outcome == Outcome::Complete {
+            self.outcome = Outcome::Aborted;
+        }
+    }
+
+    /// `now_ns`: the last byte left. Phases that never came last 0.
+    pub fn durations(&self, now_ns: u64) -> Durations {
+        let Times { first_byte_ns, ready_ns, taken_ns } = self.times;
+        let us = |from: u64, to: u64| if from == 0 { 0 } else { to.saturating_sub(from) / 1000 };
+        let left_queue_ns = if taken_ns == 0 { self.done_ns } else { taken_ns };
+        Durations {
+            head_us: us(first_byte_ns, ready_ns),
+            queue_us: us(ready_ns, left_queue_ns),
+            app_us: us(taken_ns, self.done_ns),
+            write_us: us(self.done_ns, now_ns),
+            total_us: us(first_byte_ns, now_ns),
+        }
+    }
+}
+
+/// The access log of one server.
+pub struct AccessLog {
+    format: Format,
+    log: Arc<Log>,
+}
+
+impl AccessLog {
+    pub fn new(format: Format, log: Arc<Log>) -> AccessLog {
+        AccessLog { format, log }
+    }
+
+    fn write(&self, records: &[Record]) {
+        let now_ns = now_ns();
+        let (unix_seconds, micros) = unix_micros();
+        self.log.write_access(|out| {
+            for record in records {
+                self.format.render(record, &record.durations(now_ns), unix_seconds, micros, out);
+                out.push(b'\n');
+            }
+        });
+    }
+}
+
+impl Shared {
+    /// Writes the lines of answers whose last byte has left, or that were cut.
+    pub fn log_answers(&self, records: &mut Vec<Record>) {
+        if records.is_empty() {
+            return;
+        }
+        if let Some(access_log) = &self.access_log {
+            access_log.write(records);
+        }
+        for head in records.drain(..).filter_map(|record| record.head) {
+            self.return_head(head);
+        }
+        // An idle connection keeps no memory.
+        *records = Vec::new();
+    }
+
+    /// As `log_answers`, for answers that the peer did not get whole.
+    pub fn log_answers_as_cut(&self, records: &mut Vec<Record>) {
+        records.iter_mut().for_each(Record::was_cut);
+        self.log_answers(records);
+    }
+}
+
+/// A value of a request field as the log shows it.
+pub fn field_value<'a>(head: Option<&'a Head>, wanted: &[u8]) -> Option<&'a [u8]> {
+    head?.fields().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::access_format::{escape_json, escape_text};
+
+    #[test]
+    fn a_line_break_in_a_target_cannot_forge_a_line() {
+        let mut out = Vec::new();
+        escape_text(b"/a\r\nb\" \\ \xff", &mut out);
+        assert_eq!(out, b"/a\\x0d\\x0ab\\\" \\\\ \\xff");
+    }
+
+    #[test]
+    fn json_text_stays_one_string_whatever_the_bytes() {
+        let mut out = Vec::new();
+        escape_json(b"a\"\\\n\x00\xe9", &mut out);
+        assert_eq!(out, b"\"a\\\"\\\\\\u000a\\u0000\\u00e9\"");
+    }
+}

@@ -1,0 +1,84 @@
+//! Step 4 of 6 - one application thread's place at the queue: exchanges come out as Python objects.
+
+use crate::answer::Answer;
+use crate::dispatch::{Seat, Taken};
+use crate::environ;
+use crate::exchange::{Body, Exchange};
+use crate::response_writer::PyExchange;
+use crate::shared::Shared;
+use pyo3::prelude::*;
+use pyo3::types::{PyAny, PyDict};
+use std::sync::{Arc, Mutex};
+
+/// Where one application thread takes its exchanges. For the thread that made it.
+#[pyclass(frozen, module = "barkeep._engine")]
+pub struct ApplicationThread {
+    shared: Arc<Shared>,
+    seat: Arc<Seat>,
+    /// One for each listener.
+    templates: Vec<Py<PyDict>>,
+}
+
+impl ApplicationThread {
+    pub fn new(
+        py: Python<'_>,
+        shared: &Arc<Shared>,
+        errors: &Bound<'_, PyAny>,
+        file_wrapper: &Bound<'_, PyAny>,
+    ) -> PyResult<ApplicationThread> {
+        let templates = (0..shared.server_addresses.len())
+            .map(|listener| Ok(environ::template(py, shared, listener, errors, file_wrapper)?.unbind()))
+            .collect::<PyResult<_>>()?;
+        shared.hand_over.join();
+        Ok(ApplicationThread { shared: Arc::clone(shared), seat: Seat::new(), templates })
+    }
+}
+
+#[pymethods]
+impl ApplicationThread {
+    /// The next exchange; waits without the GIL while there is none. None: the server stops.
+    fn take(&self, py: Python<'_>) -> PyResult<Option<PyExchange>> {
+        let hand_over = &self.shared.hand_over;
+        if let Some(exchange) = hand_over.take() {
+            return self.open(py, exchange).map(Some);
+        }
+        loop {
+            match hand_over.take_or_sit(&self.seat) {
+                Taken::Exchange(exchange) => return self.open(py, exchange).map(Some),
+                Taken::Closed => return Ok(None),
+                Taken::Seated => {
+                    py.detach(|| hand_over.wait(&self.seat));
+                    hand_over.arrived();
+                }
+            }
+        }
+    }
+}
+
+impl ApplicationThread {
+    fn open(&self, py: Python<'_>, mut exchange: Box<Exchange>) -> PyResult<PyExchange> {
+        exchange.times.taken_ns = crate::clock::now_ns();
+        let is_streamed = matches!(exchange.body, Body::Streamed(_));
+        let body_bytes = if let Body::Whole(body) = &exchange.body { body.bytes.len() as u64 } else { 0 };
+        let template = self.templates.get(usize::from(exchange.connection.listener));
+        let template = template.map(|template| template.bind(py).clone()).unwrap_or_else(|| PyDict::new(py));
+        let environ = environ::build(&template, &mut exchange, &self.shared)?;
+        let Exchange { connection, head, times, .. } = *exchange;
+        Ok(PyExchange {
+            shared: Arc::clone(&self.shared),
+            connection,
+            head,
+            times,
+            is_streamed,
+            body_bytes,
+            environ: environ.unbind(),
+            answer: Mutex::new(Answer::new()),
+        })
+    }
+}
+
+impl Drop for ApplicationThread {
+    fn drop(&mut self) {
+        self.shared.hand_over.leave();
+    }
+}

@@ -1,0 +1,292 @@
+//! Step 2 of 6 - one client socket and where it stands.
+//!
+//! ```text
+//!             first byte        head complete        body complete, or too large to wait for
+//!   Idle ----------------> Head -------------> Body -----------------------------> Serving
+//!    ^ ^                    |                   |                                     |
+//!    | |                    | refused           | refused, too slow                   | answer finished
+//!    | |                    v                   v                                     v
+//!    | |                  Leaving <-----------------------------------------  keep the connection?
+//!    | |                    | answer out                                       | yes       | yes, body unread
+//!    | |                    v                                                  |           v
+//!    | |                  Lingering -> Closed                                  |        Draining
+//!    | +-----------------------------------------------------------------------+           |
+//!    +-------------------------------------------------------------------------------------+
+//! ```
+//!
+//! The I/O thread and one application thread meet here, under the connection's lock. The lock is held for
+//! non-blocking calls only, and never while waiting for the GIL.
+
+use crate::access_log::Record;
+use crate::deadlines::{Deadline, Progress};
+use crate::exchange::WholeBody;
+use crate::lock;
+use crate::outbox::{Flushed, Outbox, SendFailure};
+use crate::shared::Shared;
+use crate::transport::Transport;
+use barkeep_wire::{BodyDecoder, Head, Refusal};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::Thread;
+
+/// Who is at the other end.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// IP address; empty for a unix socket.
+    pub address: Box<str>,
+    /// None for a unix socket.
+    pub port: Option<u16>,
+}
+
+/// One client connection.
+pub struct Connection {
+    /// Names it to the poller and to the I/O thread's table.
+    pub token: u64,
+    pub peer: Peer,
+    /// Which listener accepted it.
+    pub listener: u16,
+    /// By when it must have moved on.
+    pub deadline: Deadline,
+    state: Mutex<State>,
+}
+
+/// What the lock guards.
+pub struct State {
+    /// None once closed.
+    pub transport: Option<Transport>,
+    /// Whether the poller knows the socket. A connection that is served at once and closed never needs to.
+    pub is_registered: bool,
+    pub phase: Phase,
+    /// Received, not yet used: the head under way, or what a client sent ahead. No memory while empty.
+    pub inbox: Vec<u8>,
+    pub outbox: Outbox,
+    /// The poller told of bytes that were not received yet.
+    pub has_unread: bool,
+    /// Counts towards the floor for bodies and answers.
+    pub progress: Progress,
+    /// The application thread that waits for bytes of the body or for room in the outbox.
+    pub waiter: Option<Thread>,
+    /// The I/O thread has been asked to flush.
+    pub is_flush_due: bool,
+    /// A request was answered here before: its next one has the keep-alive allowance.
+    pub has_served: bool,
+    /// Finished answers whose access-log lines wait for the last byte to leave.
+    pub unlogged: Vec<Record>,
+}
+
+/// Where the connection stands; see the drawing above.
+pub enum Phase {
+    Idle,
+    Head(HeadUnderWay),
+    Body(Box<BodyUnderWay>),
+    Serving(Serving),
+    /// The answer was given and the rest of its request is read away, so that the next one can be found.
+    Draining(Box<Leftover>),
+    /// The last answer is on its way out; `linger`: the peer may still be sending.
+    Leaving {
+        linger: bool,
+    },
+    Lingering,
+    Closed,
+}
+
+/// A request that is queued, or with an application thread.
+pub struct Serving {
+    /// Shared with the exchange, to tell which request is unfinished.
+    pub head: Arc<Head>,
+    pub first_byte_ns: u64,
+    /// The part of the body that the application reads itself.
+    pub stream: Option<Box<BodyStream>>,
+}
+
+/// A head that is not complete.
+pub struct HeadUnderWay {
+    pub head: Arc<Head>,
+    pub first_byte_ns: u64,
+}
+
+/// A body that is received whole before an application thread is spent on it.
+pub struct BodyUnderWay {
+    pub head: Arc<Head>,
+    pub decoder: BodyDecoder,
+    pub body: WholeBody,
+    pub first_byte_ns: u64,
+}
+
+/// A body that the application reads from the socket itself.
+pub struct BodyStream {
+    pub decoder: BodyDecoder,
+    /// `100 Continue` is owed at the first read.
+    pub is_continue_due: bool,
+    /// Why no more of it can be read.
+    pub fault: Option<BodyFault>,
+    /// Decoded bytes that have gone to the application.
+    pub bytes_read: u64,
+}
+
+/// Why a request body cannot be read to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyFault {
+    /// The peer broke the framing.
+    Refused(Refusal),
+    /// The peer closed before the end.
+    CutShort,
+    /// The peer was too slow.
+    TooSlow,
+    /// The connection failed, or the server stops.
+    Gone,
+}
+
+/// What is still to be read away of an answered request.
+pub struct Leftover {
+    pub decoder: BodyDecoder,
+    /// Bytes that reading away may still cost.
+    pub bytes_left: u64,
+}
+
+impl Connection {
+    pub fn new(token: u64, peer: Peer, listener: u16, transport: Transport, deadline: Deadline) -> Connection {
+        let state = State {
+            transport: Some(transport),
+            is_registered: false,
+            phase: Phase::Idle,
+            inbox: Vec::new(),
+            outbox: Outbox::default(),
+            has_unread: false,
+            progress: Progress::default(),
+            waiter: None,
+            is_flush_due: false,
+            has_served: false,
+            unlogged: Vec::new(),
+        };
+        Connection { token, peer, listener, deadline, state: Mutex::new(state) }
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// Lets the poller watch the socket, from when that is first needed.
+    pub fn register(&self, state: &mut State, shared: &Shared) {
+        if state.is_registered {
+            return;
+        }
+        if let Some(transport) = &state.transport {
+            match shared.poller.add_connection(transport, self.token) {
+                Ok(()) => state.is_registered = true,
+                Err(error) => {
+                    shared.log.error(format_args!("cannot watch a connection: {error}"));
+                    self.abort(state, shared);
+                }
+            }
+        }
+    }
+
+    /// Sends what waits, and does what its end allows. Both kinds of thread call it.
+    pub fn flush(&self, state: &mut State, shared: &Shared, now_ms: u64) {
+        state.is_flush_due = false;
+        if state.outbox.is_empty() {
+            return;
+        }
+        let State { transport: Some(transport), outbox, .. } = state else { return };
+        let (moved, flushed) = outbox.flush(transport);
+        match flushed {
+            Ok(Flushed::All) => self.outbox_is_empty(state, shared, now_ms),
+            Ok(Flushed::Blocked) => {
+                self.register(state, shared);
+                self.write_goes_on(state, shared, moved, now_ms);
+            }
+            Ok(Flushed::Paused) => {
+                self.write_goes_on(state, shared, moved, now_ms);
+                shared.attend(self.token);
+            }
+            Err(SendFailure::Gone(_)) => self.abort(state, shared),
+            Err(SendFailure::FileEnded) => {
+                shared.log.warning(format_args!("a file became shorter while it was sent; connection aborted"));
+                self.abort(state, shared);
+            }
+        }
+        let is_roomy = state.outbox.memory_bytes() <= shared.options.response_buffer / 2;
+        if is_roomy && matches!(state.phase, Phase::Serving(_) | Phase::Closed) {
+            wake(state);
+        }
+    }
+
+    /// Some bytes of an answer moved, or none and the answer has begun to wait.
+    fn write_goes_on(&self, state: &mut State, shared: &Shared, moved: u64, now_ms: u64) {
+        let allowances = &shared.allowances;
+        let floor_bytes = allowances.floor_bytes(allowances.write_ms);
+        if !self.deadline.is_set() || state.progress.earns(moved, floor_bytes) {
+            self.deadline.set(now_ms, allowances.write_ms);
+        }
+    }
+
+    /// The deadline of the answer ends with it; that of the next thing begins.
+    fn outbox_is_empty(&self, state: &mut State, shared: &Shared, now_ms: u64) {
+        shared.log_answers(&mut state.unlogged);
+        match state.phase {
+            Phase::Serving(_) => self.deadline.clear(),
+            Phase::Leaving { linger } => self.leave(state, shared, linger, now_ms),
+            Phase::Idle => self.deadline.set(now_ms, shared.allowances.keep_alive_ms),
+            Phase::Head(_) | Phase::Body(_) | Phase::Draining(_) | Phase::Lingering | Phase::Closed => {}
+        }
+    }
+
+    /// The last answer is out: close, or wait a moment so that the peer can read it (RFC 9112 section 9.6).
+    pub fn leave(&self, state: &mut State, shared: &Shared, linger: bool, now_ms: u64) {
+        if !linger && state.inbox.is_empty() && !state.has_unread {
+            self.close(state, shared);
+            return;
+        }
+        if let Some(transport) = &state.transport {
+            transport.finish();
+        }
+        state.phase = Phase::Lingering;
+        state.inbox = Vec::new();
+        state.has_unread = true;
+        self.deadline.set(now_ms, shared.allowances.linger_ms);
+        self.register(state, shared);
+        shared.attend(self.token);
+    }
+
+    /// Closes the socket; what was sent still reaches the peer.
+    pub fn close(&self, state: &mut State, shared: &Shared) {
+        if state.transport.take().is_some() {
+            self.end(state, shared);
+        }
+    }
+
+    /// Closes so that the peer sees a reset: nothing cut short may look complete.
+    pub fn abort(&self, state: &mut State, shared: &Shared) {
+        if let Some(transport) = state.transport.take() {
+            transport.abort();
+            for record in &mut state.unlogged {
+                record.was_cut();
+            }
+            self.end(state, shared);
+        }
+    }
+
+    fn end(&self, state: &mut State, shared: &Shared) {
+        shared.log_answers(&mut state.unlogged);
+        match &mut state.phase {
+            Phase::Serving(serving) => {
+                if let Some(stream) = &mut serving.stream {
+                    stream.fault.get_or_insert(BodyFault::Gone);
+                }
+            }
+            _ => state.phase = Phase::Closed,
+        }
+        state.inbox = Vec::new();
+        state.outbox.clear();
+        self.deadline.clear();
+        wake(state);
+        shared.forget(self.token);
+    }
+}
+
+/// Wakes the application thread that waits on this connection, if one does.
+pub fn wake(state: &mut State) {
+    if let Some(waiter) = state.waiter.take() {
+        waiter.unpark();
+    }
+}

@@ -1,0 +1,136 @@
+//! The engine as Python sees it: made from listeners and settings, started, drained, aborted, closed.
+
+use crate::access_format::Format;
+use crate::access_log::AccessLog;
+use crate::application_thread::ApplicationThread;
+use crate::event_loop::{Ended, EventLoop};
+use crate::listener::Listener;
+use crate::log::{AccessSink, Level, Log};
+use crate::options::Options;
+use crate::shared::{ServerAddress, Shared};
+use crate::{descriptors, lock};
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyAny;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// One HTTP server: an I/O thread, a log writer, and the queue that application threads take from.
+#[pyclass(frozen, module = "barkeep._engine")]
+pub struct Engine {
+    shared: Arc<Shared>,
+    ended: Arc<Ended>,
+    parts: Mutex<Parts>,
+}
+
+/// What exists before the start, and what runs after it.
+enum Parts {
+    Made { event_loop: Box<EventLoop>, access: AccessSink },
+    Running { io_thread: JoinHandle<()>, log_thread: JoinHandle<()> },
+    Closed,
+}
+
+#[pymethods]
+impl Engine {
+    /// listeners: (descriptor, SERVER_NAME, SERVER_PORT); the descriptors are duplicated, the caller closes its own.
+    /// options: `Settings.engine_options()`. Nothing runs yet.
+    #[new]
+    fn new(py: Python<'_>, listeners: Vec<(i32, String, String)>, options: Options) -> PyResult<Engine> {
+        let level = Level::named(&options.log_level);
+        let level = level.ok_or_else(|| PyValueError::new_err(format!("unknown log level {:?}", options.log_level)))?;
+        let format = Format::parse(&options.access_log_format)
+            .map_err(|fault| PyValueError::new_err(format!("access_log_format: {fault:?}")))?;
+        let access = AccessSink::open(options.access_log.as_deref())?;
+        let log = Log::new(level);
+        let access_log = options.access_log.is_some().then(|| AccessLog::new(format, Arc::clone(&log)));
+        let mut sockets = Vec::with_capacity(listeners.len());
+        let mut addresses = Vec::with_capacity(listeners.len());
+        for (descriptor, name, port) in listeners {
+            sockets.push(Listener { socket: descriptors::duplicate(descriptor)? });
+            addresses.push(ServerAddress { name, port });
+        }
+        let shared = Arc::new(Shared::new(options, addresses, runs_in_parallel(py), log, access_log).map_err(io::Error::from)?);
+        let event_loop = Box::new(EventLoop::new(Arc::clone(&shared), sockets).map_err(io::Error::from)?);
+        Ok(Engine { shared, ended: Arc::default(), parts: Mutex::new(Parts::Made { event_loop, access }) })
+    }
+
+    /// Starts the I/O thread and the log writer. Once.
+    fn start(&self) -> PyResult<()> {
+        let mut parts = lock(&self.parts);
+        match std::mem::replace(&mut *parts, Parts::Closed) {
+            Parts::Made { event_loop, access } => {
+                let log_thread = self.shared.log.start(access)?;
+                let ended = Arc::clone(&self.ended);
+                let io_thread = std::thread::Builder::new()
+                    .name("barkeep-io".to_owned())
+                    .spawn(move || event_loop.run(&ended))?;
+                *parts = Parts::Running { io_thread, log_thread };
+                Ok(())
+            }
+            other => {
+                *parts = other;
+                Err(PyRuntimeError::new_err("the engine was started before"))
+            }
+        }
+    }
+
+    /// A place at the queue for the calling thread, with the parts of its environs that do not change.
+    fn application_thread(
+        &self,
+        py: Python<'_>,
+        errors: &Bound<'_, PyAny>,
+        file_wrapper: &Bound<'_, PyAny>,
+    ) -> PyResult<ApplicationThread> {
+        ApplicationThread::new(py, &self.shared, errors, file_wrapper)
+    }
+
+    /// Take nothing new, finish what was begun: the accept queue is emptied, answers say `Connection: close`.
+    fn drain(&self) {
+        self.shared.drain();
+    }
+
+    /// Closes every connection now so that its client can see it; logs each unfinished request.
+    fn abort(&self) {
+        self.shared.abort();
+    }
+
+    /// Waits until every connection is closed after `drain` or `abort`; False when `timeout` seconds have passed before.
+    #[pyo3(signature = (timeout=None))]
+    fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> bool {
+        let timeout = timeout.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO));
+        py.detach(|| self.ended.wait(timeout))
+    }
+
+    /// Ends both threads and writes what is left of the logs. Aborts first if it still serves.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let parts = std::mem::replace(&mut *lock(&self.parts), Parts::Closed);
+        let Parts::Running { io_thread, log_thread } = parts else { return Ok(()) };
+        self.shared.abort();
+        py.detach(|| {
+            let io_ended = io_thread.join();
+            self.shared.log.close();
+            io_ended.and(log_thread.join())
+        })
+        .map_err(|_| PyOSError::new_err("a thread of the engine panicked; this is a bug in barkeep"))
+    }
+
+    /// One event for the log, written by the engine's log thread.
+    fn log(&self, level: &str, text: &str) -> PyResult<()> {
+        let level = Level::named(level).ok_or_else(|| PyValueError::new_err(format!("unknown log level {level:?}")))?;
+        self.shared.log.write(level, format_args!("{text}"));
+        Ok(())
+    }
+
+    /// Opens the access log's file anew, after a rotation.
+    fn reopen_logs(&self) {
+        self.shared.log.reopen();
+    }
+}
+
+/// True on a free-threaded Python whose GIL is off.
+fn runs_in_parallel(py: Python<'_>) -> bool {
+    let is_gil_enabled = py.import("sys").and_then(|sys| sys.call_method0("_is_gil_enabled"));
+    is_gil_enabled.and_then(|enabled| enabled.is_truthy()).is_ok_and(|enabled| !enabled)
+}

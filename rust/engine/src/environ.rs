@@ -1,0 +1,275 @@
+//! Step 4 of 6 - a request becomes the environ, exactly a dict of str (PEP 3333, "environ Variables").
+//!
+//! The only place where a header field becomes an environ key. Texts are "bytes in str": each character stands for one
+//! byte, latin-1 (PEP 3333, "Unicode Issues").
+
+use crate::exchange::{Body, Exchange};
+use crate::input::Input;
+use crate::shared::Shared;
+use barkeep_wire::{Head, Version};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyString};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Fields that most requests have; their keys are made once. Others are made per request.
+const USUAL_FIELDS: &str = "accept accept-charset accept-encoding accept-language authorization cache-control connection \
+    cookie date dnt expect forwarded from host if-match if-modified-since if-none-match if-range if-unmodified-since \
+    keep-alive max-forwards origin pragma priority purpose range referer sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform \
+    sec-fetch-dest sec-fetch-mode sec-fetch-site sec-fetch-user sec-gpc te trailer transfer-encoding upgrade \
+    upgrade-insecure-requests user-agent via x-csrftoken x-forwarded-for x-forwarded-host x-forwarded-port \
+    x-forwarded-proto x-real-ip x-request-id x-requested-with traceparent tracestate";
+
+/// Methods whose text is made once.
+const USUAL_METHODS: [&str; 7] = ["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"];
+
+/// Longest usual field name; a longer one is not looked up.
+const USUAL_NAME_BYTES: usize = 32;
+
+/// Names and values that are the same for every request, interned.
+struct Texts {
+    fields: HashMap<Box<[u8]>, Py<PyString>>,
+    methods: [Py<PyString>; USUAL_METHODS.len()],
+    request_method: Py<PyString>,
+    path_info: Py<PyString>,
+    query_string: Py<PyString>,
+    content_type: Py<PyString>,
+    content_length: Py<PyString>,
+    server_protocol: Py<PyString>,
+    http_1_0: Py<PyString>,
+    remote_addr: Py<PyString>,
+    remote_port: Py<PyString>,
+    request_uri: Py<PyString>,
+    raw_uri: Py<PyString>,
+    wsgi_input: Py<PyString>,
+}
+
+static TEXTS: PyOnceLock<Texts> = PyOnceLock::new();
+
+fn texts(py: Python<'_>) -> &Texts {
+    TEXTS.get_or_init(py, || {
+        let intern = |text: &str| PyString::intern(py, text).unbind();
+        let key = |name: &str| intern(&format!("HTTP_{}", name.to_uppercase().replace('-', "_")));
+        Texts {
+            fields: USUAL_FIELDS.split(' ').map(|name| (name.as_bytes().into(), key(name))).collect(),
+            methods: USUAL_METHODS.map(intern),
+            request_method: intern("REQUEST_METHOD"),
+            path_info: intern("PATH_INFO"),
+            query_string: intern("QUERY_STRING"),
+            content_type: intern("CONTENT_TYPE"),
+            content_length: intern("CONTENT_LENGTH"),
+            server_protocol: intern("SERVER_PROTOCOL"),
+            http_1_0: intern("HTTP/1.0"),
+            remote_addr: intern("REMOTE_ADDR"),
+            remote_port: intern("REMOTE_PORT"),
+            request_uri: intern("REQUEST_URI"),
+            raw_uri: intern("RAW_URI"),
+            wsgi_input: intern("wsgi.input"),
+        }
+    })
+}
+
+/// What every environ of one application thread and one listener begins with.
+pub fn template<'py>(
+    py: Python<'py>,
+    shared: &Shared,
+    listener: usize,
+    errors: &Bound<'py, PyAny>,
+    file_wrapper: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let address = shared.server_addresses.get(listener);
+    let environ = PyDict::new(py);
+    // First the keys that each request sets, so that its environ need not grow for them.
+    for key in ["REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "REMOTE_ADDR", "REMOTE_PORT", "REQUEST_URI", "RAW_URI"] {
+        environ.set_item(PyString::intern(py, key), PyString::intern(py, ""))?;
+    }
+    environ.set_item("SCRIPT_NAME", latin1(py, shared.options.root_path.as_bytes()))?;
+    environ.set_item("SERVER_NAME", address.map_or("localhost", |address| &address.name))?;
+    environ.set_item("SERVER_PORT", address.map_or("80", |address| &address.port))?;
+    environ.set_item("SERVER_PROTOCOL", "HTTP/1.1")?;
+    environ.set_item("SERVER_SOFTWARE", concat!("barkeep/", env!("CARGO_PKG_VERSION")))?;
+    environ.set_item("wsgi.version", (1, 0))?;
+    environ.set_item("wsgi.url_scheme", "http")?;
+    environ.set_item("wsgi.input", Input::empty())?;
+    environ.set_item("wsgi.errors", errors)?;
+    environ.set_item("wsgi.multithread", shared.options.threads > 1)?;
+    environ.set_item("wsgi.multiprocess", false)?;
+    environ.set_item("wsgi.run_once", false)?;
+    environ.set_item("wsgi.file_wrapper", file_wrapper)?;
+    environ.set_item("wsgi.input_terminated", true)?;
+    Ok(environ)
+}
+
+/// The environ of one request. Takes the body out of the exchange.
+pub fn build<'py>(
+    template: &Bound<'py, PyDict>,
+    exchange: &mut Exchange,
+    shared: &Arc<Shared>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let py = template.py();
+    let texts = texts(py);
+    let environ = template.copy()?;
+    let head = Arc::clone(&exchange.head);
+    let body = std::mem::replace(&mut exchange.body, Body::Empty);
+    let body_bytes = if let Body::Whole(body) = &body { Some(body.bytes.len()) } else { None };
+    set_method(&environ, texts, head.method())?;
+    set_target(&environ, texts, &head, &shared.options.root_path)?;
+    if head.version() == Version::Http10 {
+        environ.set_item(&texts.server_protocol, &texts.http_1_0)?;
+    }
+    let peer = &exchange.connection.peer;
+    environ.set_item(&texts.remote_addr, PyString::new(py, &peer.address))?;
+    if let Some(port) = peer.port {
+        environ.set_item(&texts.remote_port, PyString::new(py, itoa::Buffer::new().format(port)))?;
+    }
+    set_fields(&environ, texts, &head, body_bytes)?;
+    if !matches!(body, Body::Empty) {
+        environ.set_item(&texts.wsgi_input, Input::new(body, &exchange.connection, shared))?;
+    }
+    Ok(environ)
+}
+
+fn set_method(environ: &Bound<'_, PyDict>, texts: &Texts, method: &[u8]) -> PyResult<()> {
+    let usual = USUAL_METHODS.iter().position(|usual| usual.as_bytes() == method);
+    match usual.and_then(|index| texts.methods.get(index)) {
+        Some(method) => environ.set_item(&texts.request_method, method),
+        None => environ.set_item(&texts.request_method, latin1(environ.py(), method)),
+    }
+}
+
+/// PATH_INFO, QUERY_STRING, and the target as it was received.
+fn set_target(environ: &Bound<'_, PyDict>, texts: &Texts, head: &Head, root_path: &str) -> PyResult<()> {
+    let py = environ.py();
+    let target = latin1(py, head.target());
+    environ.set_item(&texts.request_uri, &target)?;
+    environ.set_item(&texts.raw_uri, &target)?;
+    if !head.query().is_empty() {
+        environ.set_item(&texts.query_string, latin1(py, head.query()))?;
+    }
+    let decoded;
+    let mut path = head.path();
+    if path.contains(&b'%') {
+        decoded = percent_decoded(path);
+        path = &decoded;
+    }
+    if let Some(rest) = path.strip_prefix(root_path.as_bytes())
+        && matches!(rest, [] | [b'/', ..])
+    {
+        path = rest;
+    }
+    if path == head.target() {
+        return environ.set_item(&texts.path_info, target);
+    }
+    // Server-wide OPTIONS: no path, and PEP 3333 has no other word for that than the empty one.
+    let path = if path == b"*" { b"" } else { path };
+    environ.set_item(&texts.path_info, latin1(py, path))
+}
+
+/// Each escape once; the wire has refused those that are not two hexadecimal digits.
+fn percent_decoded(path: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        let escape = if byte == b'%' { after.split_first_chunk::<2>() } else { None };
+        match escape.and_then(|(digits, after)| Some((hex_byte(*digits)?, after))) {
+            Some((escaped, after)) => {
+                decoded.push(escaped);
+                rest = after;
+            }
+            None => decoded.push(byte),
+        }
+    }
+    decoded
+}
+
+fn hex_byte([high, low]: [u8; 2]) -> Option<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    Some(digit(high)? << 4 | digit(low)?)
+}
+
+/// CONTENT_TYPE, CONTENT_LENGTH and HTTP_*.
+///
+/// body_bytes: of a body that is here whole: then its length is told even if the peer sent it in chunks, and the coding
+/// that is no more is not.
+fn set_fields(
+    environ: &Bound<'_, PyDict>,
+    texts: &Texts,
+    head: &Head,
+    body_bytes: Option<usize>,
+) -> PyResult<()> {
+    let py = environ.py();
+    // A bit per kind of name seen: only when it is seen again can a field be a repeated one.
+    let mut seen = 0u64;
+    for (name, value) in head.fields() {
+        let value = latin1(py, value);
+        let mut lower = [0u8; USUAL_NAME_BYTES];
+        let usual = lower_case(name, &mut lower).and_then(|lower| Some((lower, texts.fields.get(lower))));
+        if let Some((_, Some(key))) = usual {
+            set_field(environ, key.bind(py), name, value, &mut seen)?;
+            continue;
+        }
+        match usual.map(|(lower, _)| lower) {
+            Some(b"content-type") => set_field(environ, texts.content_type.bind(py), name, value, &mut seen)?,
+            Some(b"content-length") => environ.set_item(&texts.content_length, value)?,
+            // HTTP_PROXY would be taken for the environment variable of that name (httpoxy).
+            Some(b"proxy") => {}
+            // X_Role must not pass for X-Role (docs/adr/0006).
+            _ if name.contains(&b'_') => {}
+            _ => set_field(environ, &environ_key(py, name), name, value, &mut seen)?,
+        }
+    }
+    if let Some(body_bytes) = body_bytes {
+        let length = PyString::new(py, itoa::Buffer::new().format(body_bytes));
+        environ.set_item(&texts.content_length, length)?;
+        if let Some(key) = texts.fields.get(&b"transfer-encoding"[..])
+            && environ.contains(key)?
+        {
+            environ.del_item(key)?;
+        }
+    }
+    Ok(())
+}
+
+/// Sets or, for a repeated field, joins: Cookie with "; " (RFC 6265 5.4), all others with "," (RFC 9110 5.3).
+fn set_field(
+    environ: &Bound<'_, PyDict>,
+    key: &Bound<'_, PyString>,
+    name: &[u8],
+    value: Bound<'_, PyString>,
+    seen: &mut u64,
+) -> PyResult<()> {
+    let bit = 1u64 << (name.len().wrapping_mul(7) ^ usize::from(name.last().map_or(0, |last| last | 0x20))) % 64;
+    if std::mem::replace(seen, *seen | bit) & bit != 0
+        && let Some(before) = environ.get_item(key)?
+    {
+        let separator = if name.eq_ignore_ascii_case(b"cookie") { "; " } else { "," };
+        let joined = before.add(separator)?.add(value)?;
+        return environ.set_item(key, joined);
+    }
+    environ.set_item(key, value)
+}
+
+fn lower_case<'a>(name: &[u8], room: &'a mut [u8; USUAL_NAME_BYTES]) -> Option<&'a [u8]> {
+    let room = room.get_mut(..name.len())?;
+    for (to, from) in room.iter_mut().zip(name) {
+        *to = from.to_ascii_lowercase();
+    }
+    Some(room)
+}
+
+fn environ_key<'py>(py: Python<'py>, name: &[u8]) -> Bound<'py, PyString> {
+    let mut key = String::with_capacity(name.len() + 5);
+    key.push_str("HTTP_");
+    key.extend(name.iter().map(|byte| if *byte == b'-' { '_' } else { char::from(byte.to_ascii_uppercase()) }));
+    PyString::new(py, &key)
+}
+
+/// Bytes in str, each byte a character.
+pub fn latin1<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if bytes.is_ascii() => PyString::new(py, text),
+        _ => PyString::new(py, &bytes.iter().map(|byte| char::from(*byte)).collect::<String>()),
+    }
+}

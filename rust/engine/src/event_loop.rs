@@ -1,0 +1,327 @@
+//! Steps 1 to 3 of 6 - the I/O thread: accept, receive, parse, flush, keep deadlines. It never touches Python.
+//!
+//! One turn: wait for events, move every connection that has one, hand the finished exchanges over in one batch.
+
+use crate::connection::{BodyFault, Connection, Phase, Serving, State, wake};
+use crate::connections::Connections;
+use crate::exchange::Exchange;
+use crate::listener::{Accepted, Listener};
+use crate::lock;
+use crate::poller::{Ready, WAKER};
+use crate::reading::{Now, SCRATCH_BYTES, receive};
+use crate::refusal::{self, refuse};
+use crate::shared::Shared;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+/// Tokens from here on are listeners; a connection's token never has this bit.
+const LISTENER: u64 = 1 << 63;
+
+/// Connections accepted in one go before those that are open have their turn.
+const ACCEPTS_PER_TURN: usize = 64;
+
+/// When descriptors have run out: how long to leave the listeners alone, unless a connection closes before.
+const NO_ROOM_PAUSE_MS: u64 = 100;
+
+/// While draining, connections that have become idle are closed this often.
+const DRAIN_TICK: Duration = Duration::from_millis(20);
+
+/// While draining, how long a connection that never sent a byte may still begin a request.
+const DRAIN_FIRST_BYTE_MS: u64 = 1_000;
+
+/// Tells other threads that the I/O thread has ended: every connection is closed.
+#[derive(Default)]
+pub struct Ended {
+    has_ended: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Ended {
+    fn set(&self) {
+        *lock(&self.has_ended) = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits for the end, for so long at most (None: for ever). True when it has come. Called without the GIL.
+    pub fn wait(&self, timeout: Option<Duration>) -> bool {
+        let ended = lock(&self.has_ended);
+        let timeout = timeout.unwrap_or(Duration::from_secs(u64::from(u32::MAX)));
+        let waited = self.changed.wait_timeout_while(ended, timeout, |ended| !*ended);
+        *waited.unwrap_or_else(std::sync::PoisonError::into_inner).0
+    }
+}
+
+/// Everything that the I/O thread alone owns.
+pub struct EventLoop {
+    shared: Arc<Shared>,
+    listeners: Vec<Listener>,
+    connections: Connections,
+    scratch: Vec<u8>,
+    batch: Vec<Box<Exchange>>,
+    /// Listeners are left alone until then; None: they are watched.
+    accepts_again_ms: Option<u64>,
+    is_drain_begun: bool,
+    next_tick_ms: u64,
+    /// Looks at a queue that stood still, since it last moved.
+    looks: u32,
+}
+
+impl EventLoop {
+    /// The loop closes the listeners when it ends.
+    pub fn new(shared: Arc<Shared>, listeners: Vec<Listener>) -> rustix::io::Result<EventLoop> {
+        for (index, listener) in listeners.iter().enumerate() {
+            shared.poller.add_listener(&listener.socket, LISTENER | index as u64)?;
+        }
+        Ok(EventLoop {
+            shared,
+            listeners,
+            connections: Connections::default(),
+            scratch: vec![0; SCRATCH_BYTES],
+            batch: Vec::new(),
+            accepts_again_ms: None,
+            is_drain_begun: false,
+            next_tick_ms: 0,
+            looks: 0,
+        })
+    }
+
+    /// Runs until drained or aborted.
+    pub fn run(mut self, ended: &Ended) {
+        let (mut ready, mut tokens, mut closed) = (Vec::new(), Vec::new(), Vec::new());
+        while !self.is_over() {
+            let timeout = self.timeout();
+            if let Err(error) = self.shared.poller.wait(timeout, &mut ready) {
+                self.shared.log.error(format_args!("cannot wait for events: {error}"));
+                break;
+            }
+            let now = Now::read();
+            self.looks = if ready.is_empty() { self.looks.saturating_add(1) } else { 0 };
+            for event in &ready {
+                self.handle(*event, now);
+            }
+            self.shared.take_attention(&mut tokens, &mut closed);
+            for token in tokens.drain(..) {
+                self.attend(token, now);
+            }
+            for token in closed.drain(..) {
+                self.forget(token, now);
+            }
+            self.tick(now);
+            if !self.batch.is_empty() {
+                self.shared.hand_over.push(&mut self.batch);
+            }
+        }
+        self.end();
+        ended.set();
+    }
+
+    fn is_over(&self) -> bool {
+        self.shared.is_aborting() || (self.is_drain_begun && self.connections.is_empty())
+    }
+
+    /// How long the next wait may be: until the queue or the deadlines must be looked at.
+    fn timeout(&self) -> Option<Duration> {
+        let until_tick = if self.connections.is_empty() && self.accepts_again_ms.is_none() {
+            None
+        } else {
+            let now_ms = crate::clock::now_ms();
+            Some(Duration::from_millis(self.next_tick_ms.saturating_sub(now_ms).max(1)))
+        };
+        let until_look = self.shared.hand_over.look(self.looks);
+        match (until_tick, until_look) {
+            (Some(tick), Some(look)) => Some(tick.min(look)),
+            (tick, look) => tick.or(look),
+        }
+    }
+
+    fn handle(&mut self, event: Ready, now: Now) {
+        if event.token == WAKER {
+            return;
+        }
+        if event.token & LISTENER != 0 {
+            self.accept(event.token & !LISTENER, now);
+            return;
+        }
+        let Some(connection) = self.connections.get(event.token) else { return };
+        let mut state = connection.lock();
+        if event.is_writable {
+            connection.flush(&mut state, &self.shared, now.ms);
+        }
+        if event.is_readable || event.is_ending {
+            let Self { shared, scratch, batch, .. } = self;
+            receive(connection, &mut state, shared, event.is_ending, scratch, batch, now);
+        }
+    }
+
+    /// Does what an application thread asked for: flush, and read what was left unread.
+    fn attend(&mut self, token: u64, now: Now) {
+        let Some(connection) = self.connections.get(token) else { return };
+        let mut state = connection.lock();
+        connection.flush(&mut state, &self.shared, now.ms);
+        if state.has_unread {
+            let Self { shared, scratch, batch, .. } = self;
+            receive(connection, &mut state, shared, true, scratch, batch, now);
+        }
+    }
+
+    fn forget(&mut self, token: u64, now: Now) {
+        self.connections.remove(token);
+        if self.accepts_again_ms.is_some() {
+            self.watch_listeners(now);
+        }
+    }
+
+    fn accept(&mut self, index: u64, now: Now) {
+        for _ in 0..ACCEPTS_PER_TURN {
+            if self.connections.len() >= self.shared.options.max_connections {
+                return self.leave_listeners(now, "max_connections are open");
+            }
+            let Some(listener) = usize::try_from(index).ok().and_then(|index| self.listeners.get(index)) else {
+                return;
+            };
+            match listener.accept() {
+                Accepted::Connection(transport, peer) => {
+                    let allowance_ms = if self.is_drain_begun { DRAIN_FIRST_BYTE_MS } else { self.shared.allowances.head_ms };
+                    let connection = self.connections.add(index, transport, peer, now.ms, allowance_ms);
+                    let mut state = connection.lock();
+                    // The first request has often arrived with the connection.
+                    let Self { shared, scratch, batch, .. } = &mut *self;
+                    receive(&connection, &mut state, shared, false, scratch, batch, now);
+                    if !matches!(state.phase, Phase::Serving(_)) {
+                        connection.register(&mut state, &self.shared);
+                    }
+                }
+                Accepted::Nobody => return,
+                Accepted::Failed => {}
+                Accepted::NoRoom(error) => return self.leave_listeners(now, error),
+            }
+        }
+    }
+
+    /// Waits for room instead of asking in vain: the queue of the kernel keeps the clients.
+    fn leave_listeners(&mut self, now: Now, why: impl std::fmt::Display) {
+        if self.accepts_again_ms.is_none() {
+            self.shared.log.warning(format_args!("accepting waits: {why}"));
+            for listener in &self.listeners {
+                let _ = self.shared.poller.remove(&listener.socket);
+            }
+        }
+        self.accepts_again_ms = Some(now.ms + NO_ROOM_PAUSE_MS);
+        self.next_tick_ms = self.next_tick_ms.min(now.ms + NO_ROOM_PAUSE_MS);
+    }
+
+    fn watch_listeners(&mut self, now: Now) {
+        self.accepts_again_ms = None;
+        for (index, listener) in self.listeners.iter().enumerate() {
+            if self.shared.poller.add_listener(&listener.socket, LISTENER | index as u64).is_err() {
+                self.accepts_again_ms = Some(now.ms + NO_ROOM_PAUSE_MS);
+            }
+        }
+    }
+
+    /// Looks at the deadlines when that is due, and begins to drain when asked.
+    fn tick(&mut self, now: Now) {
+        let begins_to_drain = self.shared.is_draining() && !self.is_drain_begun;
+        if begins_to_drain {
+            self.begin_to_drain(now);
+        }
+        if now.ms < self.next_tick_ms && !begins_to_drain {
+            return;
+        }
+        let tick = if self.is_drain_begun { DRAIN_TICK } else { self.shared.allowances.tick };
+        self.next_tick_ms = now.ms + u64::try_from(tick.as_millis()).unwrap_or(1);
+        if self.accepts_again_ms.is_some_and(|again_ms| again_ms <= now.ms) {
+            self.watch_listeners(now);
+        }
+        for slot in 0..self.connections.slots() {
+            let Some(connection) = self.connections.at(slot) else { continue };
+            if connection.deadline.has_passed(now.ms) {
+                let mut state = connection.lock();
+                if connection.deadline.has_passed(now.ms) {
+                    run_out(connection, &mut state, &self.shared, now);
+                }
+            } else if self.is_drain_begun {
+                let connection = Arc::clone(connection);
+                self.close_if_idle(&connection, now);
+            }
+        }
+    }
+
+    /// Empties the accept queue, closes the listeners and lets idle connections go.
+    fn begin_to_drain(&mut self, now: Now) {
+        self.is_drain_begun = true;
+        for index in 0..self.listeners.len() as u64 {
+            let mut before = usize::MAX;
+            while before != self.connections.len() && self.accepts_again_ms.is_none() {
+                before = self.connections.len();
+                self.accept(index, now);
+            }
+        }
+        self.accepts_again_ms = None;
+        self.listeners.clear();
+    }
+
+    /// A kept-alive connection without a request is closed; what it has just sent is read first.
+    fn close_if_idle(&mut self, connection: &Arc<Connection>, now: Now) {
+        let mut state = connection.lock();
+        if matches!(state.phase, Phase::Idle) && state.has_served && state.outbox.is_empty() {
+            let Self { shared, scratch, batch, .. } = self;
+            receive(connection, &mut state, shared, false, scratch, batch, now);
+            if matches!(state.phase, Phase::Idle) {
+                connection.close(&mut state, shared);
+            }
+        }
+    }
+
+    /// Closes what is still open; after a drain that is nothing.
+    fn end(&mut self) {
+        let now = Now::read();
+        // Dropped here: their connections are aborted below.
+        drop(self.shared.hand_over.clear());
+        for slot in 0..self.connections.slots() {
+            let Some(connection) = self.connections.at(slot) else { continue };
+            let mut state = connection.lock();
+            tell_unfinished(connection, &state, &self.shared, now);
+            connection.abort(&mut state, &self.shared);
+        }
+        self.shared.hand_over.close();
+    }
+}
+
+/// A deadline has passed: refuse, close or abort, as fits the phase.
+fn run_out(connection: &Arc<Connection>, state: &mut State, shared: &Arc<Shared>, now: Now) {
+    if !state.outbox.is_empty() {
+        shared.log.info(format_args!("aborted {}: answer not read within write_timeout", connection.peer));
+        return connection.abort(state, shared);
+    }
+    match &mut state.phase {
+        Phase::Idle | Phase::Draining(_) | Phase::Lingering | Phase::Leaving { .. } | Phase::Closed => {
+            connection.close(state, shared);
+        }
+        Phase::Head(_) => refuse(connection, state, shared, None, refusal::HEAD_TOO_SLOW, now),
+        Phase::Body(_) => refuse(connection, state, shared, None, refusal::BODY_TOO_SLOW, now),
+        Phase::Serving(Serving { stream: Some(stream), .. }) => {
+            stream.fault.get_or_insert(BodyFault::TooSlow);
+            connection.deadline.clear();
+            wake(state);
+        }
+        Phase::Serving(Serving { stream: None, .. }) => connection.deadline.clear(),
+    }
+}
+
+/// One line for a request that is cut by an abort.
+fn tell_unfinished(connection: &Connection, state: &State, shared: &Shared, now: Now) {
+    let (head, first_byte_ns) = match &state.phase {
+        Phase::Serving(serving) => (&serving.head, serving.first_byte_ns),
+        Phase::Head(under_way) => (&under_way.head, under_way.first_byte_ns),
+        Phase::Body(under_way) => (&under_way.head, under_way.first_byte_ns),
+        Phase::Idle | Phase::Draining(_) | Phase::Leaving { .. } | Phase::Lingering | Phase::Closed => return,
+    };
+    shared.log.warning(format_args!(
+        "unfinished after {} ms, aborted: {} {} from {}",
+        now.ns.saturating_sub(first_byte_ns) / 1_000_000,
+        head.method().escape_ascii(),
+        head.target().escape_ascii(),
+        connection.peer
+    ));
+}

@@ -1,0 +1,41 @@
+//! One request on its way to the application: what crosses the hand-over, by move.
+
+use crate::connection::Connection;
+use crate::shared::Charge;
+use barkeep_wire::Head;
+use std::sync::Arc;
+
+/// One request whose head is complete, and whose body is too unless it is streamed.
+pub struct Exchange {
+    pub connection: Arc<Connection>,
+    pub head: Arc<Head>,
+    pub body: Body,
+    pub times: Times,
+}
+
+/// The body as the application will find it behind `wsgi.input`.
+pub enum Body {
+    /// The request has none.
+    Empty,
+    /// All of it, decoded.
+    Whole(WholeBody),
+    /// Its beginning, decoded; the rest is still with the connection.
+    Streamed(Vec<u8>),
+}
+
+/// A body in memory, and its share of what all bodies together may take.
+pub struct WholeBody {
+    pub bytes: Vec<u8>,
+    pub charge: Charge,
+}
+
+/// Moments in the life of an exchange, in monotonic nanoseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Times {
+    /// Its first byte had been received.
+    pub first_byte_ns: u64,
+    /// It was ready for the application.
+    pub ready_ns: u64,
+    /// An application thread took it; 0: none did.
+    pub taken_ns: u64,
+}

@@ -1,0 +1,406 @@
+//! Step 6 of 6 - the answer of the application, from Python's objects to bytes on their way (PEP 3333, "The
+//! start_response() Callable" and "Handling the Content-Length Header").
+//!
+//! What one exchange offers to `wsgi.py`. Its state has a lock of its own, held for moments and never while the GIL is
+//! waited for; an application may call from any of its threads.
+
+use crate::access_log::{Outcome, Record};
+use crate::answer::{Answer, Cut, Stage};
+use crate::answering::{End, Gone};
+use crate::connection::Connection;
+use crate::date::Date;
+use crate::exchange::Times;
+use crate::outbox::FilePiece;
+use crate::python_errors::{application_error, client_gone};
+use crate::python_values::{read_fields, read_status};
+use crate::refusal::Reason;
+use crate::shared::Shared;
+use crate::{descriptors, lock};
+use barkeep_wire::{
+    BodySize, CommonFields, Head, Persistence, RequestFacts, ResponseFraming, persistence, write_refusal,
+};
+use pyo3::prelude::*;
+use pyo3::types::{PyAny, PyBytes, PyDict, PyString};
+use std::cell::Cell;
+use std::sync::{Arc, Mutex};
+
+/// Bodies up to this are joined with their head and sent in one call with the GIL held: about 10 us.
+const JOINED_BYTES: usize = 32 * 1024;
+
+/// Larger answers are handed to the outbox in pieces, so that its high-water mark means something.
+const PIECE_BYTES: usize = 256 * 1024;
+
+thread_local! {
+    /// The buffer that heads and short bodies are joined in, kept between exchanges.
+    static OUT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// One request and its answer, as the application thread has it.
+#[pyclass(frozen, module = "barkeep._engine", name = "Exchange")]
+pub struct PyExchange {
+    pub shared: Arc<Shared>,
+    pub connection: Arc<Connection>,
+    pub head: Arc<Head>,
+    pub times: Times,
+    /// Its body is read from the socket by the application.
+    pub is_streamed: bool,
+    pub body_bytes: u64,
+    #[pyo3(get)]
+    pub environ: Py<PyDict>,
+    pub answer: Mutex<Answer>,
+}
+
+#[pymethods]
+impl PyExchange {
+    /// Method and target for a log line, escaped.
+    #[getter]
+    fn request(&self) -> String {
+        format!("{} {}", self.head.method().escape_ascii(), self.head.target().escape_ascii())
+    }
+
+    /// Whether the head is on its way: from then on it cannot be replaced.
+    #[getter]
+    fn head_is_sent(&self) -> bool {
+        lock(&self.answer).stage.is_after_head()
+    }
+
+    /// Takes status and header fields of the answer; nothing is sent yet.
+    fn set_head(&self, status: &Bound<'_, PyAny>, headers: &Bound<'_, PyAny>) -> PyResult<()> {
+        if lock(&self.answer).stage != Stage::NoHead {
+            return Err(application_error(
+                "start_response was called a second time without exc_info (PEP 3333, The start_response() Callable)",
+            ));
+        }
+        self.replace_head(status, headers)
+    }
+
+    /// As `set_head`, in place of a head that was set but not sent: the application had an error.
+    fn replace_head(&self, status: &Bound<'_, PyAny>, headers: &Bound<'_, PyAny>) -> PyResult<()> {
+        // Read outside the lock: making an exception may run other Python code.
+        let mut response = std::mem::take(&mut lock(&self.answer).response);
+        response.clear();
+        let read = read_status(status, &mut response).and_then(|()| read_fields(headers, &mut response));
+        let mut answer = lock(&self.answer);
+        if answer.stage.is_after_head() {
+            return Err(application_error("start_response was called after the head was sent"));
+        }
+        answer.stage = if read.is_ok() { Stage::HeadSet } else { Stage::NoHead };
+        answer.response = response;
+        read
+    }
+
+    /// Sends one chunk of the body, with the head before the first that is not empty. It is on its way when this
+    /// returns. Waits, without the GIL, while the client is slow and the outbox full.
+    fn write(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        let bytes = chunk(data)?;
+        let bytes = bytes.as_bytes();
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let mut out = OUT.take();
+        let sent = self.write_bytes(py, bytes, &mut out);
+        keep(out);
+        sent
+    }
+
+    /// Sends a body whose chunks are all at hand, and finishes the answer.
+    fn send_all(&self, py: Python<'_>, chunks: Vec<Bound<'_, PyAny>>) -> PyResult<()> {
+        if lock(&self.answer).stage.is_after_head() {
+            for data in &chunks {
+                self.write(py, data)?;
+            }
+            return self.finish(py);
+        }
+        let chunks = chunks.iter().map(chunk).collect::<PyResult<Vec<_>>>()?;
+        let chunks: Vec<&[u8]> = chunks.iter().map(|bytes| bytes.as_bytes()).collect();
+        let body_bytes = chunks.iter().map(|bytes| bytes.len()).sum::<usize>();
+        let mut out = OUT.take();
+        out.clear();
+        let sent = self.send_known(py, &chunks, body_bytes, &mut out);
+        keep(out);
+        sent
+    }
+
+    /// Sends a file's bytes from `offset`, as many as Content-Length says and `available` allows, and finishes the
+    /// answer. The descriptor is duplicated: the caller may close its own at once.
+    fn send_file(&self, descriptor: i32, offset: u64, available: u64) -> PyResult<()> {
+        let file = descriptors::duplicate(descriptor)?;
+        let mut out = Vec::with_capacity(512);
+        let (bytes_left, keep_alive) = {
+            let mut answer = lock(&self.answer);
+            let persistence = self.begin_body(&mut answer, BodySize::Known(available), &mut out)?;
+            let bytes = match answer.framing {
+                ResponseFraming::Length { bytes } => bytes.min(available),
+                ResponseFraming::NoBody | ResponseFraming::HeadOnly { .. } => 0,
+                ResponseFraming::Chunked | ResponseFraming::Close => available,
+            };
+            let (_, cut) = answer.take_bytes(bytes);
+            self.tell_cut(cut);
+            if answer.is_short() {
+                return Err(self.short(&mut answer));
+            }
+            answer.stage = Stage::Finished;
+            (bytes, persistence != Persistence::Close)
+        };
+        let piece = FilePiece { file, offset, bytes_left };
+        self.complete(&out, &[], keep_alive, (bytes_left > 0).then_some(piece));
+        Ok(())
+    }
+
+    /// Ends the answer. Without one chunk the head is sent now; a body that is too short aborts the connection.
+    fn finish(&self, py: Python<'_>) -> PyResult<()> {
+        let mut out = OUT.take();
+        out.clear();
+        let finished = self.finish_into(py, &mut out);
+        keep(out);
+        finished
+    }
+
+    /// The application failed: answers with this status if the head is not out, else aborts so that the client can see
+    /// it. A request body that could not be read names the status itself. Returns the status sent, 0 for an abort.
+    fn fail(&self, status: u16) -> u16 {
+        let fault = self.is_streamed.then(|| self.connection.body_fault()).flatten();
+        let status = fault.and_then(Reason::of_body_fault).map_or(status, |reason| reason.status);
+        let may_answer = {
+            let mut answer = lock(&self.answer);
+            let may_answer = matches!(answer.stage, Stage::NoHead | Stage::HeadSet);
+            if answer.stage == Stage::Finished {
+                return 0;
+            }
+            answer.stage = Stage::Finished;
+            answer.status = if may_answer { status } else { answer.response.status() };
+            may_answer
+        };
+        if !may_answer {
+            self.connection.abort_answer(&self.shared, self.record(Outcome::Aborted));
+            return 0;
+        }
+        let mut out = Vec::with_capacity(256);
+        write_refusal(&mut out, status, self.head.is_head(), &common(&Date::now(), &self.shared));
+        self.complete(&out, &[], false, None);
+        status
+    }
+}
+
+impl PyExchange {
+    /// Decides framing and persistence, and renders the head into `out`.
+    fn begin_body(&self, answer: &mut Answer, size: BodySize, out: &mut Vec<u8>) -> PyResult<Persistence> {
+        match answer.stage {
+            Stage::NoHead => return Err(never_started()),
+            Stage::HeadSet => {}
+            Stage::Body | Stage::Finished => return Err(application_error("the answer was already finished")),
+        }
+        let request = RequestFacts { is_head: self.head.is_head(), version: self.head.version() };
+        let framing = answer.response.frame(request, size);
+        let may_reuse = !self.shared.is_draining() && (!self.is_streamed || self.connection.may_read_away());
+        let persistence = persistence(request, framing, self.head.wants_keep_alive(), may_reuse);
+        answer.response.write_to(out, &framing, persistence, &common(&Date::now(), &self.shared));
+        answer.begin(framing, persistence != Persistence::Close);
+        Ok(persistence)
+    }
+
+    fn write_bytes(&self, py: Python<'_>, bytes: &[u8], out: &mut Vec<u8>) -> PyResult<()> {
+        out.clear();
+        let (bytes, is_first, is_chunked) = {
+            let mut answer = lock(&self.answer);
+            let is_first = !answer.stage.is_after_head();
+            if is_first {
+                self.begin_body(&mut answer, BodySize::Unknown, out)?;
+            } else if answer.stage == Stage::Finished {
+                return Err(application_error("write() was called after the answer was finished"));
+            }
+            let (taken, cut) = answer.take_bytes(bytes.len() as u64);
+            self.tell_cut(cut);
+            let taken = usize::try_from(taken).unwrap_or(bytes.len());
+            (bytes.get(..taken).unwrap_or(bytes), is_first, answer.framing == ResponseFraming::Chunked)
+        };
+        if is_chunked && !bytes.is_empty() {
+            barkeep_wire::write_chunk_head(out, bytes.len());
+        }
+        let end: &[u8] = if is_chunked { b"\r\n" } else { b"" };
+        if bytes.len() <= JOINED_BYTES {
+            out.extend_from_slice(bytes);
+            out.extend_from_slice(if bytes.is_empty() { b"" } else { end });
+            self.deliver(py, out, &[], is_first)
+        } else {
+            let (first, rest) = bytes.split_at_checked(PIECE_BYTES).unwrap_or((bytes, &[]));
+            self.deliver(py, out, first, is_first)?;
+            for piece in rest.chunks(PIECE_BYTES) {
+                self.deliver(py, piece, &[], false)?;
+            }
+            self.deliver(py, end, &[], false)
+        }
+    }
+
+    /// Gives bytes to the connection, and waits while its outbox is too full.
+    fn deliver(&self, py: Python<'_>, bytes: &[u8], more: &[u8], is_first: bool) -> PyResult<()> {
+        if bytes.is_empty() && more.is_empty() {
+            return Ok(());
+        }
+        let (connection, shared) = (&*self.connection, &*self.shared);
+        let sent = if more.len() > JOINED_BYTES || bytes.len() > 2 * JOINED_BYTES {
+            py.detach(|| connection.write(shared, bytes, more, is_first))
+        } else {
+            connection.write(shared, bytes, more, is_first)
+        };
+        let sent = match sent {
+            Ok(()) if connection.is_congested(shared) => py.detach(|| connection.wait_for_room(shared)),
+            other => other,
+        };
+        sent.map_err(|Gone| client_gone())
+    }
+
+    fn send_known(&self, py: Python<'_>, chunks: &[&[u8]], body_bytes: usize, out: &mut Vec<u8>) -> PyResult<()> {
+        let (mut bytes_left, keep_alive) = {
+            let mut answer = lock(&self.answer);
+            let persistence = self.begin_body(&mut answer, BodySize::Known(body_bytes as u64), out)?;
+            let (taken, cut) = answer.take_bytes(body_bytes as u64);
+            self.tell_cut(cut);
+            if answer.is_short() {
+                return Err(self.short(&mut answer));
+            }
+            (usize::try_from(taken).unwrap_or(body_bytes), persistence != Persistence::Close)
+        };
+        if bytes_left > JOINED_BYTES {
+            return self.send_large(py, chunks, bytes_left, keep_alive, out);
+        }
+        for bytes in chunks {
+            let taken = bytes.get(..bytes_left).unwrap_or(bytes);
+            out.extend_from_slice(taken);
+            bytes_left -= taken.len();
+        }
+        lock(&self.answer).stage = Stage::Finished;
+        self.complete(out, &[], keep_alive, None);
+        Ok(())
+    }
+
+    /// A body too large to join: the socket takes it from where it lies, and only what it does not take is copied.
+    fn send_large(
+        &self,
+        py: Python<'_>,
+        chunks: &[&[u8]],
+        mut bytes_left: usize,
+        keep_alive: bool,
+        out: &[u8],
+    ) -> PyResult<()> {
+        let mut before: &[u8] = out;
+        let mut is_first = true;
+        for bytes in chunks {
+            let taken = bytes.get(..bytes_left).unwrap_or(bytes);
+            bytes_left -= taken.len();
+            if bytes_left == 0 && taken.len() <= self.shared.options.response_buffer {
+                lock(&self.answer).stage = Stage::Finished;
+                py.detach(|| self.complete(before, taken, keep_alive, None));
+                return Ok(());
+            }
+            for piece in taken.chunks(PIECE_BYTES) {
+                self.deliver(py, std::mem::take(&mut before), piece, is_first)?;
+                is_first = false;
+            }
+        }
+        lock(&self.answer).stage = Stage::Finished;
+        self.complete(before, &[], keep_alive, None);
+        Ok(())
+    }
+
+    fn finish_into(&self, py: Python<'_>, out: &mut Vec<u8>) -> PyResult<()> {
+        let keep_alive = {
+            let mut answer = lock(&self.answer);
+            if !answer.stage.is_after_head() {
+                self.begin_body(&mut answer, BodySize::Known(0), out)?;
+            } else if answer.stage == Stage::Finished {
+                return Ok(());
+            }
+            if answer.is_short() {
+                return Err(self.short(&mut answer));
+            }
+            if answer.framing == ResponseFraming::Chunked {
+                out.extend_from_slice(barkeep_wire::LAST_CHUNK);
+            }
+            answer.stage = Stage::Finished;
+            answer.keep_alive
+        };
+        let _ = py;
+        self.complete(out, &[], keep_alive, None);
+        Ok(())
+    }
+
+    /// Gives the end of the answer to the connection, and a request that was sent ahead to the queue.
+    fn complete(&self, bytes: &[u8], more: &[u8], keep_alive: bool, file: Option<FilePiece>) {
+        let end = End { keep_alive, file };
+        let next = self.connection.complete(&self.shared, bytes, more, end, self.record(Outcome::Complete));
+        if let Some(next) = next {
+            self.shared.hand_over.push_behind(next);
+        }
+    }
+
+    /// Fewer bytes than Content-Length promised: the client must not take the answer for complete.
+    fn short(&self, answer: &mut Answer) -> PyErr {
+        let text = format!(
+            "the body is {} bytes shorter than Content-Length (PEP 3333, Handling the Content-Length Header)",
+            answer.bytes_missing()
+        );
+        application_error(text)
+    }
+
+    fn tell_cut(&self, cut: Cut) {
+        if let Cut::First { bytes } = cut {
+            self.shared.log.warning(format_args!(
+                "{}: the application's body is longer than its Content-Length; {bytes} bytes and more were cut",
+                self.request(),
+            ));
+        }
+    }
+
+    /// For the access log, when there is one.
+    fn record(&self, outcome: Outcome) -> Option<Record> {
+        self.shared.access_log.as_ref()?;
+        let answer = lock(&self.answer);
+        let bytes_received = if self.is_streamed { self.connection.body_bytes_read() } else { self.body_bytes };
+        Some(Record {
+            peer: self.connection.peer.clone(),
+            head: Some(Arc::clone(&self.head)),
+            status: if answer.status == 0 { answer.response.status() } else { answer.status },
+            bytes_sent: answer.bytes_sent,
+            bytes_received,
+            times: self.times,
+            done_ns: crate::clock::now_ns(),
+            outcome,
+        })
+    }
+}
+
+impl Drop for PyExchange {
+    fn drop(&mut self) {
+        // Every way through wsgi.py finishes or fails; should one not, the client must not wait for ever.
+        if lock(&self.answer).stage != Stage::Finished {
+            self.connection.abort_answer(&self.shared, self.record(Outcome::Aborted));
+        }
+        self.shared.return_head(Arc::clone(&self.head));
+    }
+}
+
+fn never_started() -> PyErr {
+    application_error("start_response was not called before the first chunk of the body (PEP 3333, Specification Details)")
+}
+
+fn common<'a>(date: &'a Date, shared: &'a Shared) -> CommonFields<'a> {
+    CommonFields { date: date.as_bytes(), server: shared.options.server_header.as_bytes() }
+}
+
+/// A chunk must be bytes.
+fn chunk<'a, 'py>(data: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyBytes>> {
+    data.cast::<PyBytes>().map_err(|_| {
+        let kind = data.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
+        let hint = if data.is_instance_of::<PyString>() { "; encode the text first" } else { "" };
+        application_error(format!("a chunk of the body must be bytes, found {kind}{hint} (PEP 3333, Unicode Issues)"))
+    })
+}
+
+/// Keeps the thread's buffer for the next answer, unless one large answer has made it large.
+fn keep(mut out: Vec<u8>) {
+    if out.capacity() <= 4 * JOINED_BYTES {
+        out.clear();
+        OUT.set(out);
+    }
+}

@@ -1,0 +1,191 @@
+//! What the I/O thread and the application threads share. Every field says who may touch it and what guards it.
+
+use crate::access_log::AccessLog;
+use crate::deadlines::Allowances;
+use crate::dispatch::HandOver;
+use crate::lock;
+use crate::log::Log;
+use crate::options::Options;
+use crate::poller::Poller;
+use barkeep_wire::{Head, Limits};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// Heads kept for reuse at most; each keeps the memory of a usual request, about 2 KiB.
+const SPARE_HEADS: usize = 256;
+
+/// A head that grew beyond this is not kept: one large request may not pin memory.
+const SPARE_HEAD_BYTES: usize = 8 * 1024;
+
+/// Closed connections that are forgotten without hurry, so that a close costs no wake-up.
+const CLOSED_BEFORE_WAKE: usize = 64;
+
+/// SERVER_NAME and SERVER_PORT of requests that arrive at one listener.
+#[derive(Clone, Debug)]
+pub struct ServerAddress {
+    pub name: String,
+    pub port: String,
+}
+
+/// Everything that outlives a connection. Read-only but for the fields with their own guard.
+pub struct Shared {
+    pub options: Options,
+    pub limits: Limits,
+    pub allowances: Allowances,
+    /// One per listener, in their order.
+    pub server_addresses: Vec<ServerAddress>,
+    /// Thread-safe by itself: the system call is.
+    pub poller: Poller,
+    pub hand_over: HandOver,
+    pub log: Arc<Log>,
+    /// None: off.
+    pub access_log: Option<AccessLog>,
+    /// Set once, by `drain`; then every answer says `Connection: close`.
+    is_draining: AtomicBool,
+    /// Set once, by `abort`.
+    is_aborting: AtomicBool,
+    /// Connections that the I/O thread is asked to look at.
+    attention: Mutex<Attention>,
+    /// Bytes of request bodies in memory, over all connections.
+    buffered_bytes: AtomicUsize,
+    /// Heads for reuse: taken by the I/O thread, given back by application threads.
+    spare_heads: Mutex<Vec<Arc<Head>>>,
+}
+
+#[derive(Default)]
+struct Attention {
+    tokens: Vec<u64>,
+    closed: Vec<u64>,
+    is_woken: bool,
+}
+
+impl Shared {
+    pub fn new(
+        options: Options,
+        server_addresses: Vec<ServerAddress>,
+        runs_in_parallel: bool,
+        log: Arc<Log>,
+        access_log: Option<AccessLog>,
+    ) -> rustix::io::Result<Shared> {
+        Ok(Shared {
+            limits: options.limits(),
+            allowances: Allowances::new(&options),
+            options,
+            server_addresses,
+            poller: Poller::new()?,
+            hand_over: HandOver::new(runs_in_parallel),
+            log,
+            access_log,
+            is_draining: AtomicBool::new(false),
+            is_aborting: AtomicBool::new(false),
+            attention: Mutex::default(),
+            buffered_bytes: AtomicUsize::new(0),
+            spare_heads: Mutex::default(),
+        })
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Relaxed)
+    }
+
+    /// Take nothing new, finish what was begun.
+    pub fn drain(&self) {
+        self.is_draining.store(true, Ordering::Release);
+        self.poller.wake();
+    }
+
+    pub fn is_aborting(&self) -> bool {
+        self.is_aborting.load(Ordering::Relaxed)
+    }
+
+    /// Close everything now.
+    pub fn abort(&self) {
+        self.is_draining.store(true, Ordering::Release);
+        self.is_aborting.store(true, Ordering::Release);
+        self.poller.wake();
+    }
+
+    /// Asks the I/O thread to flush and read this connection: one wake-up for all that ask before it comes.
+    pub fn attend(&self, token: u64) {
+        let wake = {
+            let mut attention = lock(&self.attention);
+            attention.tokens.push(token);
+            !std::mem::replace(&mut attention.is_woken, true)
+        };
+        if wake {
+            self.poller.wake();
+        }
+    }
+
+    /// Tells the I/O thread to forget a connection whose socket is closed already.
+    pub fn forget(&self, token: u64) {
+        let wake = {
+            let mut attention = lock(&self.attention);
+            attention.closed.push(token);
+            let is_due = attention.closed.len() >= CLOSED_BEFORE_WAKE || self.is_draining();
+            is_due && !std::mem::replace(&mut attention.is_woken, true)
+        };
+        if wake {
+            self.poller.wake();
+        }
+    }
+
+    /// The I/O thread's side of `attend` and `forget`: (to look at, to forget), swapped into the given buffers.
+    pub fn take_attention(&self, tokens: &mut Vec<u64>, closed: &mut Vec<u64>) {
+        let mut attention = lock(&self.attention);
+        attention.is_woken = false;
+        std::mem::swap(&mut attention.tokens, tokens);
+        std::mem::swap(&mut attention.closed, closed);
+    }
+
+    /// A head to parse into.
+    pub fn spare_head(&self) -> Arc<Head> {
+        lock(&self.spare_heads).pop().unwrap_or_else(|| Arc::new(Head::new()))
+    }
+
+    /// Gives a head back for reuse.
+    pub fn return_head(&self, mut head: Arc<Head>) {
+        // Whoever drops the last share of it gives it back.
+        let Some(own) = Arc::get_mut(&mut head) else { return };
+        if own.capacity_bytes() > SPARE_HEAD_BYTES {
+            return;
+        }
+        own.clear();
+        let mut spare = lock(&self.spare_heads);
+        if spare.len() < SPARE_HEADS {
+            spare.push(head);
+        }
+    }
+
+    /// A share of the memory for request bodies, or None when there is not so much left.
+    pub fn charge(self: &Arc<Self>, bytes: usize) -> Option<Charge> {
+        let mut charge = Charge { shared: Arc::clone(self), bytes: 0 };
+        charge.grow_to(bytes).then_some(charge)
+    }
+}
+
+/// A share of `request_buffer_total`, given back when dropped.
+pub struct Charge {
+    shared: Arc<Shared>,
+    bytes: usize,
+}
+
+impl Charge {
+    /// False when the total does not allow it; the share stays as it was then.
+    pub fn grow_to(&mut self, bytes: usize) -> bool {
+        let more = bytes.saturating_sub(self.bytes);
+        let before = self.shared.buffered_bytes.fetch_add(more, Ordering::Relaxed);
+        if before + more > self.shared.options.request_buffer_total {
+            self.shared.buffered_bytes.fetch_sub(more, Ordering::Relaxed);
+            return false;
+        }
+        self.bytes += more;
+        true
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.shared.buffered_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}

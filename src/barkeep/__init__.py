@@ -1,0 +1,31 @@
+"""Barkeep: a WSGI server (PEP 3333) that is safe on the open network.
+
+One request, six steps, and the file of each:
+
+    1 listen        listeners.py, rust/engine/src/listener.rs
+    2 connection    rust/engine/src/connection.rs
+    3 head and body rust/engine/src/reading.rs, rust/wire
+    4 environ       rust/engine/src/environ.rs, input.rs
+    5 application   wsgi.py
+    6 response      rust/engine/src/response_writer.rs, answering.rs
+
+`serve(application)` blocks; `with Server(application) as server: server.url` is for embedding and tests.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .server import Server as Server
+    from .server import serve as serve
+
+__all__ = ["Server", "serve"]
+
+
+def __getattr__(name: str) -> object:
+    # Imported when first used: `barkeep check` and the command line's errors need none of it.
+    if name in __all__:
+        from . import server
+
+        return getattr(server, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,245 @@
+"""Run an application: as the process's only job (`run`, `serve`), or beside other things (`Server`)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+
+from ._engine import Engine
+from .listeners import open_listeners
+from .settings import Settings
+from .wsgi import serve_exchanges
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType, TracebackType
+    from wsgiref.types import WSGIApplication
+
+    from .listeners import Listener
+
+EXIT_DONE = 0
+EXIT_ABORTED = 1
+
+# After an abort, threads that are between two calls end at once; those inside the application may not.
+ABORTED_THREADS_TIMEOUT_S = 1.0
+
+
+class Server:
+    """One server inside a program: `with Server(application, bind="127.0.0.1:0") as server: server.url`.
+
+    Settings are those of the command line, as keywords. No signal is handled; several may run in one process.
+    Raises SettingError, and ListenError on start.
+    """
+
+    def __init__(self, application: WSGIApplication, /, **settings: object) -> None:
+        self.settings = Settings.from_kwargs(**settings)
+        self._application = application
+        self._service: Service | None = None
+
+    @property
+    def url(self) -> str:
+        """Address of the first listener, such as http://127.0.0.1:49152. Only while it runs."""
+        return self.urls[0]
+
+    @property
+    def urls(self) -> list[str]:
+        """Addresses of all listeners. Only while it runs."""
+        if self._service is None:
+            raise RuntimeError("the server is not running: call start(), or use it in a with statement")
+        return [listener.url for listener in self._service.listeners]
+
+    def start(self) -> None:
+        """Open the listeners and begin to serve; returns at once."""
+        if self._service is not None:
+            raise RuntimeError("the server runs already")
+        listeners = open_listeners(self.settings)
+        try:
+            service = Service(self.settings, self._application, listeners)
+        except BaseException:
+            for listener in listeners:
+                listener.close()
+            raise
+        service.start()
+        self._service = service
+
+    def stop(self, graceful_timeout: float | None = None) -> bool:
+        """Finish what was begun, for so many seconds at most, and abort the rest. False when something was aborted."""
+        service, self._service = self._service, None
+        if service is None:
+            return True
+        service.drain()
+        timeout_s = self.settings.values["graceful_timeout"] if graceful_timeout is None else graceful_timeout
+        is_drained = service.engine.wait(timeout_s)
+        service.close()
+        return is_drained
+
+    def __enter__(self) -> Server:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+class Service:
+    """An engine with its application threads. Closes the listeners it was given."""
+
+    def __init__(
+        self, settings: Settings, application: WSGIApplication, listeners: Sequence[Listener]
+    ) -> None:
+        self.listeners = listeners
+        descriptors = [
+            (listener.socket.fileno(), listener.server_name, listener.server_port) for listener in listeners
+        ]
+        self.engine = Engine(descriptors, settings.engine_options())
+        self._threads = [
+            threading.Thread(
+                target=serve_exchanges,
+                args=(self.engine, application),
+                name=f"barkeep-{number}",
+                # One that hangs in the application must not keep the process from ending.
+                daemon=True,
+            )
+            for number in range(1, settings.values["threads"] + 1)
+        ]
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self.engine.start()
+        for thread in self._threads:
+            thread.start()
+
+    def drain(self) -> None:
+        """Take nothing new and finish what was begun. The engine empties the accept queue through its own
+        descriptors; with ours closed, nobody can join the queue after that."""
+        for listener in self.listeners:
+            listener.close()
+        self.engine.drain()
+
+    def close(self) -> None:
+        """End all threads; what is still open is aborted."""
+        self.drain()
+        self.engine.abort()
+        self.engine.wait()
+        for thread in self._threads:
+            thread.join(ABORTED_THREADS_TIMEOUT_S)
+        self.engine.close()
+
+    @property
+    def has_stuck_threads(self) -> bool:
+        """Whether an application thread is still inside the application."""
+        return any(thread.is_alive() for thread in self._threads)
+
+
+def serve(application: WSGIApplication, /, **settings: object) -> int:
+    """Serve until SIGTERM or SIGINT; blocks. The settings are those of the command line, as keywords.
+
+    Signals are handled when called in the main thread, as Python allows only there. The result is an exit code.
+    """
+    meant = Settings.from_kwargs(**settings)
+    return run(meant, application, open_listeners(meant))
+
+
+def run(settings: Settings, application: WSGIApplication, listeners: Sequence[Listener]) -> int:
+    """Serve on these listeners until a signal; close them. 0: all was finished, 1: something was aborted."""
+    sys.setswitchinterval(settings.values["switch_interval"])
+    service = Service(settings, application, listeners)
+    with Signals() as signals:
+        service.start()
+        for listener in listeners:
+            service.engine.log("info", f"listening on {listener.url}")
+        stop_signal = _wait_for_stop(signals, service)
+        service.engine.log("info", f"{stop_signal}: finishing what was begun")
+        service.drain()
+        is_drained = _wait_for_drain(signals, service, settings.values["graceful_timeout"])
+    service.close()
+    if service.has_stuck_threads:
+        # Python would wait for them, or end them inside C code: leave without.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(EXIT_ABORTED)
+    return EXIT_DONE if is_drained else EXIT_ABORTED
+
+
+def _wait_for_stop(signals: Signals, service: Service) -> str:
+    while True:
+        received = signals.wait(None)
+        if received == signal.SIGUSR1:
+            service.engine.reopen_logs()
+        elif received is not None:
+            return received.name
+
+
+def _wait_for_drain(signals: Signals, service: Service, timeout_s: float) -> bool:
+    """True when all was finished; a second signal or the timeout ends the wait."""
+    drained = threading.Event()
+
+    def tell() -> None:
+        drained.set() if service.engine.wait(timeout_s) else None
+        signals.wake()
+
+    threading.Thread(target=tell, name="barkeep-drain", daemon=True).start()
+    while not drained.is_set():
+        received = signals.wait(None)
+        if received is None:
+            break
+        if received == signal.SIGUSR1:
+            service.engine.reopen_logs()
+        else:
+            service.engine.log("warning", f"second {received.name}: aborting at once")
+            return False
+    return drained.is_set()
+
+
+class Signals:
+    """SIGTERM, SIGINT and SIGUSR1 as something to wait for. Outside the main thread it never hears one."""
+
+    HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+
+    def __enter__(self) -> Signals:
+        self._reader, self._writer = socket.socketpair()
+        self._writer.setblocking(False)
+        self._before: dict[signal.Signals, object] = {}
+        self._wakeup_before = -1
+        if threading.current_thread() is threading.main_thread():
+            self._wakeup_before = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+            for number in self.HANDLED:
+                self._before[number] = signal.signal(number, _do_nothing)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+        if self._before:
+            signal.set_wakeup_fd(self._wakeup_before)
+        self._reader.close()
+        self._writer.close()
+
+    def wait(self, timeout_s: float | None) -> signal.Signals | None:
+        """The next signal; None after the timeout, or when woken without one."""
+        self._reader.settimeout(timeout_s)
+        try:
+            number = self._reader.recv(1)
+        except TimeoutError:
+            return None
+        return signal.Signals(number[0]) if number and number[0] else None
+
+    def wake(self) -> None:
+        """End a wait from another thread."""
+        try:
+            self._writer.send(b"\0")
+        except OSError:
+            pass
+
+
+def _do_nothing(_number: int, _frame: FrameType | None) -> None:
+    # The wake-up descriptor tells the main thread; a handler must exist for Python to write there.
+    pass

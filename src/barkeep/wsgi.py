@@ -1,0 +1,106 @@
+"""Step 5 of 6 - call the WSGI application and collect its answer (PEP 3333).
+
+PEP 3333 lives here and nowhere else on the application's side: call, start_response, write(), iterate, close().
+The engine checks and sends what is given to `exchange`; the application is not trusted.
+"""
+
+from __future__ import annotations
+
+from .error_stream import ErrorStream
+from .errors import ClientGone
+from .file_wrapper import FileWrapper, send_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import TracebackType
+    from typing import Any
+    from wsgiref.types import WSGIApplication
+
+    from ._engine import Engine, Exchange
+
+    ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
+    Write = Callable[[bytes], object]
+
+INTERNAL_SERVER_ERROR = 500
+
+
+def serve_exchanges(engine: Engine, application: WSGIApplication) -> None:
+    """Be an application thread: take one exchange after another until the engine stops."""
+    errors = ErrorStream(engine)
+    take = engine.application_thread(errors, FileWrapper).take
+    # Each exchange has a frame of its own, so that nothing of it outlives it while the thread waits.
+    while _serve_next(take, application, engine):
+        if errors.has_unfinished_line:
+            errors.flush()
+
+
+def _serve_next(take: Callable[[], Exchange | None], application: WSGIApplication, engine: Engine) -> bool:
+    exchange = take()
+    if exchange is None:
+        return False
+    try:
+        answer(exchange, application)
+    except ClientGone:
+        exchange.fail(INTERNAL_SERVER_ERROR)
+    except BaseException as error:  # also SystemExit: one request may not end the thread
+        _report(engine, exchange, error)
+    return True
+
+
+def answer(exchange: Exchange, application: WSGIApplication) -> None:
+    """Call the application for one exchange and send all of its answer.
+
+    The iterable's close() is called once, whatever happens. Raises what the application raises, ApplicationError
+    for a broken rule, ClientGone when nobody is left to answer; the caller then calls `exchange.fail`.
+    """
+
+    def start_response(
+        status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None, /
+    ) -> Write:
+        if exc_info is None:
+            exchange.set_head(status, headers)
+        else:
+            try:
+                if exchange.head_is_sent:
+                    raise exc_info[1].with_traceback(exc_info[2])
+                exchange.replace_head(status, headers)
+            finally:
+                exc_info = None  # a circle of frames and traceback would keep all of it alive
+        return exchange.write
+
+    iterable = application(exchange.environ, start_response)
+    kind = type(iterable)
+    if kind is list or kind is tuple:
+        exchange.send_all(iterable)
+        return
+    try:
+        _send(exchange, iterable)
+    finally:
+        close = getattr(iterable, "close", None)
+        if close is not None:
+            close()
+
+
+def _send(exchange: Exchange, iterable: Iterable[bytes]) -> None:
+    """Send what an iterable gives; each chunk is on its way before the next is asked for."""
+    if type(iterable) is FileWrapper and send_file(exchange, iterable):
+        return
+    if hasattr(iterable, "__len__") and len(iterable) == 1:
+        # One chunk is all of the body, so its length is known (PEP 3333, Handling the Content-Length Header).
+        exchange.send_all(list(iterable))
+        return
+    for chunk in iterable:
+        exchange.write(chunk)
+    exchange.finish()
+
+
+def _report(engine: Engine, exchange: Exchange, error: BaseException) -> None:
+    """Log the traceback, and let the client know: 500 before the head, a reset after it."""
+    import traceback
+
+    status = exchange.fail(INTERNAL_SERVER_ERROR)
+    outcome = f"answered {status}" if status else "aborted"
+    first_own_frame: Any = error.__traceback__
+    lines = traceback.format_exception(type(error), error, first_own_frame)
+    engine.log("error", f"{exchange.request} {outcome}: the application failed\n{''.join(lines).rstrip()}")
