@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 
 from ._engine import Engine
 from .listeners import open_listeners
@@ -111,7 +112,7 @@ class Service:
 
     def start(self) -> None:
         """Begin to serve."""
-        self.engine.start()
+        _let_batches_form(self.engine.start())
         for thread in self._threads:
             thread.start()
 
@@ -127,14 +128,29 @@ class Service:
         self.drain()
         self.engine.abort()
         self.engine.wait()
+        give_up_at_s = time.monotonic() + ABORTED_THREADS_TIMEOUT_S
         for thread in self._threads:
-            thread.join(ABORTED_THREADS_TIMEOUT_S)
+            thread.join(max(0.0, give_up_at_s - time.monotonic()))
         self.engine.close()
 
     @property
     def has_stuck_threads(self) -> bool:
         """Whether an application thread is still inside the application."""
         return any(thread.is_alive() for thread in self._threads)
+
+
+def _let_batches_form(io_thread_id: int) -> None:
+    """Ask that the I/O thread, when it wakes, does not interrupt an application thread on the same core.
+
+    It finds more events when it comes to run, and a batch costs one hand-over: 5.5 instead of 7.4 us a request on
+    one core (docs/adr/0004). With a core to spare it runs at once as before.
+    """
+    if sys.platform == "linux" and io_thread_id:
+        try:
+            os.sched_setscheduler(io_thread_id, os.SCHED_BATCH, os.sched_param(0))
+        except OSError:
+            # Forbidden by a sandbox: more wake-ups, nothing else.
+            pass
 
 
 def serve(application: WSGIApplication, /, **settings: object) -> int:
@@ -155,8 +171,8 @@ def run(settings: Settings, application: WSGIApplication, listeners: Sequence[Li
         for listener in listeners:
             service.engine.log("info", f"listening on {listener.url}")
         stop_signal = _wait_for_stop(signals, service)
-        service.engine.log("info", f"{stop_signal}: finishing what was begun")
         service.drain()
+        service.engine.log("info", f"{stop_signal}: finishing what was begun")
         is_drained = _wait_for_drain(signals, service, settings.values["graceful_timeout"])
     service.close()
     if service.has_stuck_threads:

@@ -35,6 +35,9 @@ impl Connection {
         if state.transport.is_none() {
             return Err(Gone);
         }
+        if let Phase::Serving(serving) = &mut state.phase {
+            serving.is_answer_begun = true;
+        }
         let is_direct = is_first || bytes.len() + more.len() >= DIRECT_BYTES;
         if is_direct && state.outbox.is_empty() {
             self.send_now(&mut state, shared, bytes, more);
@@ -80,7 +83,7 @@ impl Connection {
         more: &[u8],
         end: End,
         record: Option<Record>,
-    ) -> Option<Box<Exchange>> {
+    ) -> Option<Exchange> {
         let mut guard = self.lock();
         let state = &mut *guard;
         state.unlogged.extend(record);
@@ -111,7 +114,7 @@ impl Connection {
     }
 
     /// What follows an answer: the next request, a rest of this one to read away, or the end.
-    fn move_on(self: &Arc<Self>, state: &mut State, shared: &Arc<Shared>, keep_alive: bool) -> Option<Box<Exchange>> {
+    fn move_on(self: &Arc<Self>, state: &mut State, shared: &Arc<Shared>, keep_alive: bool) -> Option<Exchange> {
         let stream = match std::mem::replace(&mut state.phase, Phase::Closed) {
             Phase::Serving(serving) => serving.stream,
             other => {
@@ -121,23 +124,23 @@ impl Connection {
         };
         state.has_served = true;
         state.transport.as_ref()?;
-        let now = Now::read();
+        let now_ms = crate::clock::now_ms();
         match stay(stream, keep_alive) {
             Stay::No { linger } => {
                 state.phase = Phase::Leaving { linger };
                 if state.outbox.is_empty() {
-                    self.leave(state, shared, linger, now.ms);
+                    self.leave(state, shared, linger, now_ms);
                 } else if !state.is_flush_due {
-                    self.flush(state, shared, now.ms);
+                    self.flush(state, shared, now_ms);
                 }
                 return None;
             }
             Stay::Yes(phase) => state.phase = phase,
         }
         if state.outbox.is_empty() {
-            self.deadline.set(now.ms, shared.allowances.keep_alive_ms);
+            self.deadline.set(now_ms, shared.allowances.keep_alive_ms);
         }
-        let next = if state.inbox.is_empty() { None } else { feed_inbox(self, state, shared, now) };
+        let next = if state.may_begin_next(shared) { feed_inbox(self, state, shared, Now::read()) } else { None };
         self.register(state, shared);
         if next.is_some() && !state.outbox.is_empty() {
             // Its answer follows shortly: both may leave in one send, and the I/O thread sees to it that this one
@@ -146,7 +149,7 @@ impl Connection {
                 shared.attend(self.token);
             }
         } else if !state.is_flush_due {
-            self.flush(state, shared, now.ms);
+            self.flush(state, shared, now_ms);
         }
         if next.is_none() && state.has_unread {
             shared.attend(self.token);

@@ -56,14 +56,13 @@ impl ApplicationThread {
 }
 
 impl ApplicationThread {
-    fn open(&self, py: Python<'_>, mut exchange: Box<Exchange>) -> PyResult<PyExchange> {
-        exchange.times.taken_ns = crate::clock::now_ns();
+    fn open(&self, py: Python<'_>, mut exchange: Exchange) -> PyResult<PyExchange> {
         let is_streamed = matches!(exchange.body, Body::Streamed(_));
         let body_bytes = if let Body::Whole(body) = &exchange.body { body.bytes.len() as u64 } else { 0 };
         let template = self.templates.get(usize::from(exchange.connection.listener));
         let template = template.map(|template| template.bind(py).clone()).unwrap_or_else(|| PyDict::new(py));
         let environ = environ::build(&template, &mut exchange, &self.shared)?;
-        let Exchange { connection, head, times, .. } = *exchange;
+        let Exchange { connection, head, times, .. } = exchange;
         Ok(PyExchange {
             shared: Arc::clone(&self.shared),
             connection,

@@ -2,9 +2,9 @@
 //!
 //! What nobody reads stays in the kernel: the peer feels it, and no memory is spent.
 
-use crate::connection::{BodyFault, BodyStream, Connection, Phase, Serving, State};
+use crate::connection::{BodyFault, BodyStream, Connection, Patience, Phase, Serving, State};
 use crate::draining::READ_AWAY_BYTES;
-use crate::reading::Now;
+use crate::clock::now_ms;
 use crate::shared::Shared;
 use crate::transport::Received;
 use barkeep_wire::CONTINUE;
@@ -70,18 +70,15 @@ impl Connection {
             inbox.truncate(if let Received::Bytes(bytes) = received { bytes } else { 0 });
             match received {
                 Received::Bytes(bytes) => {
-                    let allowances = &shared.allowances;
-                    if progress.earns(bytes as u64, allowances.floor_bytes(allowances.body_ms)) {
-                        self.deadline.clear();
-                    }
+                    let body_ms = shared.allowances.body_ms;
+                    let is_earned = progress.earns(bytes as u64, shared.allowances.floor_bytes(body_ms));
+                    self.end_wait(&mut stream.patience, is_earned.then_some(body_ms));
                     decode_inbox(stream, inbox, shared, room, out)?;
                 }
                 Received::End => return Err(BodyFault::CutShort),
                 Received::NotYet => {
                     *has_unread = false;
-                    if !self.deadline.is_set() {
-                        self.deadline.set(Now::read().ms, shared.allowances.body_ms);
-                    }
+                    self.begin_wait(&mut stream.patience);
                     self.register(state, shared);
                     return Ok(Attempt::MustWait);
                 }
@@ -92,13 +89,30 @@ impl Connection {
         Ok(if bytes > 0 { Attempt::Bytes(bytes) } else { Attempt::End })
     }
 
+    fn begin_wait(&self, patience: &mut Patience) {
+        if patience.waits_since_ms.is_none() {
+            let now_ms = now_ms();
+            patience.waits_since_ms = Some(now_ms);
+            self.deadline.set(now_ms, patience.left_ms);
+        }
+    }
+
+    /// renewed_ms: enough has come to begin anew.
+    fn end_wait(&self, patience: &mut Patience, renewed_ms: Option<u64>) {
+        if let Some(since_ms) = patience.waits_since_ms.take() {
+            patience.left_ms = patience.left_ms.saturating_sub(now_ms().saturating_sub(since_ms));
+            self.deadline.clear();
+        }
+        patience.left_ms = renewed_ms.unwrap_or(patience.left_ms);
+    }
+
     /// The application reads: now the peer may send (RFC 9110 section 10.1.1).
     fn send_continue(&self, state: &mut State, shared: &Shared) {
-        if let Phase::Serving(Serving { stream: Some(stream), .. }) = &mut state.phase
+        if let Phase::Serving(Serving { stream: Some(stream), is_answer_begun: false, .. }) = &mut state.phase
             && std::mem::take(&mut stream.is_continue_due)
         {
             state.outbox.add(CONTINUE);
-            self.flush(state, shared, Now::read().ms);
+            self.flush(state, shared, now_ms());
         }
     }
 

@@ -7,9 +7,14 @@ pub fn now_ns() -> u64 {
     to_ns(clock_gettime(ClockId::Monotonic))
 }
 
-/// Milliseconds on the monotonic clock, as deadlines are kept.
+/// Milliseconds on the monotonic clock, as deadlines are kept: of the last tick of the kernel (1 to 10 ms ago), which
+/// costs a fifth of an exact reading.
 pub fn now_ms() -> u64 {
-    now_ns() / 1_000_000
+    #[cfg(target_os = "linux")]
+    let id = ClockId::MonotonicCoarse;
+    #[cfg(not(target_os = "linux"))]
+    let id = ClockId::Monotonic;
+    to_ns(clock_gettime(id)) / 1_000_000
 }
 
 /// Seconds since 1970 for the Date field, from the clock that the kernel updates at each tick: the cheapest there is.

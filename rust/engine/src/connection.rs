@@ -23,7 +23,7 @@ use crate::exchange::WholeBody;
 use crate::lock;
 use crate::outbox::{Flushed, Outbox, SendFailure};
 use crate::shared::Shared;
-use crate::transport::Transport;
+use crate::transport::{Received, Transport};
 use barkeep_wire::{BodyDecoder, Head, Refusal};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::Thread;
@@ -94,6 +94,8 @@ pub struct Serving {
     /// Shared with the exchange, to tell which request is unfinished.
     pub head: Arc<Head>,
     pub first_byte_ns: u64,
+    /// Bytes of the answer were given: nothing else may be sent before its end.
+    pub is_answer_begun: bool,
     /// The part of the body that the application reads itself.
     pub stream: Option<Box<BodyStream>>,
 }
@@ -121,6 +123,13 @@ pub struct BodyStream {
     pub fault: Option<BodyFault>,
     /// Decoded bytes that have gone to the application.
     pub bytes_read: u64,
+    pub patience: Patience,
+}
+
+/// How long the application may still wait for the peer. Only its waiting counts, not its work between two reads.
+pub struct Patience {
+    pub left_ms: u64,
+    pub waits_since_ms: Option<u64>,
 }
 
 /// Why a request body cannot be read to its end.
@@ -226,14 +235,20 @@ impl Connection {
         match state.phase {
             Phase::Serving(_) => self.deadline.clear(),
             Phase::Leaving { linger } => self.leave(state, shared, linger, now_ms),
-            Phase::Idle => self.deadline.set(now_ms, shared.allowances.keep_alive_ms),
+            Phase::Idle => {
+                self.deadline.set(now_ms, shared.allowances.keep_alive_ms);
+                if !state.inbox.is_empty() {
+                    // It waited for room.
+                    shared.attend(self.token);
+                }
+            }
             Phase::Head(_) | Phase::Body(_) | Phase::Draining(_) | Phase::Lingering | Phase::Closed => {}
         }
     }
 
     /// The last answer is out: close, or wait a moment so that the peer can read it (RFC 9112 section 9.6).
     pub fn leave(&self, state: &mut State, shared: &Shared, linger: bool, now_ms: u64) {
-        if !linger && state.inbox.is_empty() && !state.has_unread {
+        if !linger && state.inbox.is_empty() && !has_unread_bytes(state) {
             self.close(state, shared);
             return;
         }
@@ -282,6 +297,21 @@ impl Connection {
         wake(state);
         shared.forget(self.token);
     }
+}
+
+impl State {
+    /// Whether a request that was sent ahead may begin: a client that does not read its answers gets no more of them.
+    pub fn may_begin_next(&self, shared: &Shared) -> bool {
+        let has_room = self.outbox.memory_bytes() <= shared.options.response_buffer;
+        has_room && !self.inbox.is_empty() && matches!(self.phase, Phase::Idle | Phase::Draining(_))
+    }
+}
+
+/// Whether closing now would throw bytes away: then the kernel resets the connection, and the peer may lose the answer
+/// that it has not read yet (RFC 9112 section 9.6). An event may not have told, so the socket is asked.
+fn has_unread_bytes(state: &State) -> bool {
+    let received = state.transport.as_ref().map(|transport| transport.receive(&mut [0u8; 16]));
+    matches!(received, Some(Ok(Received::Bytes(_))))
 }
 
 /// Wakes the application thread that waits on this connection, if one does.

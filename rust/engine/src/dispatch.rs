@@ -55,7 +55,7 @@ pub struct HandOver {
 
 #[derive(Default)]
 struct Waiting {
-    exchanges: VecDeque<Box<Exchange>>,
+    exchanges: VecDeque<Exchange>,
     /// Idle threads; the last to sleep is the first to be called, its caches are warm.
     seats: Vec<Arc<Seat>>,
     /// Called, and not yet seen at the queue.
@@ -65,7 +65,7 @@ struct Waiting {
 
 /// What `HandOver::take_or_sit` found.
 pub enum Taken {
-    Exchange(Box<Exchange>),
+    Exchange(Exchange),
     /// Nothing: the thread is on the list of idle ones and may wait.
     Seated,
     /// No more will come.
@@ -93,20 +93,22 @@ impl HandOver {
     }
 
     /// Takes the oldest exchange if there is one. Never waits: called with the GIL held.
-    pub fn take(&self) -> Option<Box<Exchange>> {
+    pub fn take(&self) -> Option<Exchange> {
         let taken = lock(&self.waiting).exchanges.pop_front();
-        if taken.is_some() {
-            self.last_taken_ns.store(now_ns(), Ordering::Relaxed);
-        }
-        taken
+        taken.map(|exchange| self.note_taken(exchange))
+    }
+
+    fn note_taken(&self, mut exchange: Exchange) -> Exchange {
+        exchange.times.taken_ns = now_ns();
+        self.last_taken_ns.store(exchange.times.taken_ns, Ordering::Relaxed);
+        exchange
     }
 
     /// As `take`; with nothing to take, the thread's seat is put on the list of idle ones in the same breath.
     pub fn take_or_sit(&self, seat: &Arc<Seat>) -> Taken {
         let mut waiting = lock(&self.waiting);
         if let Some(exchange) = waiting.exchanges.pop_front() {
-            self.last_taken_ns.store(now_ns(), Ordering::Relaxed);
-            return Taken::Exchange(exchange);
+            return Taken::Exchange(self.note_taken(exchange));
         }
         if waiting.is_closed {
             return Taken::Closed;
@@ -129,7 +131,7 @@ impl HandOver {
     }
 
     /// Hands over a batch and wakes a thread if none is at work on the queue.
-    pub fn push(&self, batch: &mut Vec<Box<Exchange>>) {
+    pub fn push(&self, batch: &mut Vec<Exchange>) {
         let mut waiting = lock(&self.waiting);
         waiting.exchanges.extend(batch.drain(..));
         self.call_threads(waiting);
@@ -137,7 +139,7 @@ impl HandOver {
 
     /// Hands over one exchange from the application thread that finished the one before it on its connection.
     /// That thread comes to the queue next, so nobody needs to be woken.
-    pub fn push_behind(&self, exchange: Box<Exchange>) {
+    pub fn push_behind(&self, exchange: Exchange) {
         lock(&self.waiting).exchanges.push_back(exchange);
     }
 
@@ -186,7 +188,7 @@ impl HandOver {
     }
 
     /// Takes back what no thread took, for an abort.
-    pub fn clear(&self) -> Vec<Box<Exchange>> {
+    pub fn clear(&self) -> Vec<Exchange> {
         lock(&self.waiting).exchanges.drain(..).collect()
     }
 

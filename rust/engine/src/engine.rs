@@ -7,6 +7,7 @@ use crate::event_loop::{Ended, EventLoop};
 use crate::listener::Listener;
 use crate::log::{AccessSink, Level, Log};
 use crate::options::Options;
+use crate::python_errors::setting_error;
 use crate::shared::{ServerAddress, Shared};
 use crate::{descriptors, lock};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
@@ -42,7 +43,10 @@ impl Engine {
         let level = level.ok_or_else(|| PyValueError::new_err(format!("unknown log level {:?}", options.log_level)))?;
         let format = Format::parse(&options.access_log_format)
             .map_err(|fault| PyValueError::new_err(format!("access_log_format: {fault:?}")))?;
-        let access = AccessSink::open(options.access_log.as_deref())?;
+        let access = AccessSink::open(options.access_log.as_deref()).map_err(|error| {
+            let path = options.access_log.as_deref().unwrap_or_default();
+            setting_error(format!("--access-log must be a file that can be written, found {path:?}: {error}."))
+        })?;
         let log = Log::new(level);
         let access_log = options.access_log.is_some().then(|| AccessLog::new(format, Arc::clone(&log)));
         let mut sockets = Vec::with_capacity(listeners.len());
@@ -56,18 +60,23 @@ impl Engine {
         Ok(Engine { shared, ended: Arc::default(), parts: Mutex::new(Parts::Made { event_loop, access }) })
     }
 
-    /// Starts the I/O thread and the log writer. Once.
-    fn start(&self) -> PyResult<()> {
+    /// Starts the I/O thread and the log writer. Once. Returns the system's id of the I/O thread (gettid).
+    fn start(&self, py: Python<'_>) -> PyResult<i32> {
         let mut parts = lock(&self.parts);
         match std::mem::replace(&mut *parts, Parts::Closed) {
             Parts::Made { event_loop, access } => {
                 let log_thread = self.shared.log.start(access)?;
                 let ended = Arc::clone(&self.ended);
+                let (tell_id, told_id) = std::sync::mpsc::channel();
                 let io_thread = std::thread::Builder::new()
                     .name("barkeep-io".to_owned())
-                    .spawn(move || event_loop.run(&ended))?;
+                    .spawn(move || {
+                        // Nobody waits for it when the start has failed.
+                        let _ = tell_id.send(thread_id());
+                        event_loop.run(&ended);
+                    })?;
                 *parts = Parts::Running { io_thread, log_thread };
-                Ok(())
+                Ok(py.detach(move || told_id.recv()).unwrap_or(0))
             }
             other => {
                 *parts = other;
@@ -127,6 +136,14 @@ impl Engine {
     fn reopen_logs(&self) {
         self.shared.log.reopen();
     }
+}
+
+/// The system's id of the calling thread; 0 where there is none.
+fn thread_id() -> i32 {
+    #[cfg(target_os = "linux")]
+    return rustix::thread::gettid().as_raw_nonzero().get();
+    #[cfg(not(target_os = "linux"))]
+    0
 }
 
 /// True on a free-threaded Python whose GIL is off.

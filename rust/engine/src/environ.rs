@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString};
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 /// Fields that most requests have; their keys are made once. Others are made per request.
@@ -24,12 +25,16 @@ const USUAL_FIELDS: &str = "accept accept-charset accept-encoding accept-languag
 /// Methods whose text is made once.
 const USUAL_METHODS: [&str; 7] = ["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"];
 
+/// Keys that grow the template's table to 64 entries, and few enough for CPython to copy the table as it is: it does
+/// that when at least two thirds of the entries ever made are in use.
+const SPARE_KEYS: usize = 4;
+
 /// Longest usual field name; a longer one is not looked up.
 const USUAL_NAME_BYTES: usize = 32;
 
 /// Names and values that are the same for every request, interned.
 struct Texts {
-    fields: HashMap<Box<[u8]>, Py<PyString>>,
+    fields: HashMap<Box<[u8]>, Py<PyString>, BuildHasherDefault<NameHasher>>,
     methods: [Py<PyString>; USUAL_METHODS.len()],
     request_method: Py<PyString>,
     path_info: Py<PyString>,
@@ -43,6 +48,31 @@ struct Texts {
     request_uri: Py<PyString>,
     raw_uri: Py<PyString>,
     wsgi_input: Py<PyString>,
+}
+
+/// FNV-1a: short names, a table that never changes, so nobody can choose what collides.
+struct NameHasher(u64);
+
+impl Default for NameHasher {
+    fn default() -> NameHasher {
+        NameHasher(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for NameHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    fn write_usize(&mut self, _length: usize) {
+        // The length of a slice comes before its bytes; names need no such prefix.
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 static TEXTS: PyOnceLock<Texts> = PyOnceLock::new();
@@ -98,6 +128,14 @@ pub fn template<'py>(
     environ.set_item("wsgi.run_once", false)?;
     environ.set_item("wsgi.file_wrapper", file_wrapper)?;
     environ.set_item("wsgi.input_terminated", true)?;
+    // A copy has the room of what it was copied from: let it have some for the header fields.
+    let room: Vec<String> = (0..SPARE_KEYS).map(|number| format!("spare-{number}")).collect();
+    for key in &room {
+        environ.set_item(key, py.None())?;
+    }
+    for key in &room {
+        environ.del_item(key)?;
+    }
     Ok(environ)
 }
 
@@ -158,11 +196,13 @@ fn set_target(environ: &Bound<'_, PyDict>, texts: &Texts, head: &Head, root_path
     {
         path = rest;
     }
+    if path == b"*" {
+        // Server-wide OPTIONS: no path, and PEP 3333 has no other word for that than the empty one.
+        return Ok(());
+    }
     if path == head.target() {
         return environ.set_item(&texts.path_info, target);
     }
-    // Server-wide OPTIONS: no path, and PEP 3333 has no other word for that than the empty one.
-    let path = if path == b"*" { b"" } else { path };
     environ.set_item(&texts.path_info, latin1(py, path))
 }
 
@@ -205,7 +245,7 @@ fn set_fields(
     for (name, value) in head.fields() {
         let value = latin1(py, value);
         let mut lower = [0u8; USUAL_NAME_BYTES];
-        let usual = lower_case(name, &mut lower).and_then(|lower| Some((lower, texts.fields.get(lower))));
+        let usual = lower_case(name, &mut lower).map(|lower| (lower, texts.fields.get(lower)));
         if let Some((_, Some(key))) = usual {
             set_field(environ, key.bind(py), name, value, &mut seen)?;
             continue;
@@ -219,6 +259,12 @@ fn set_fields(
             _ if name.contains(&b'_') => {}
             _ => set_field(environ, &environ_key(py, name), name, value, &mut seen)?,
         }
+    }
+    if !head.target().starts_with(b"/")
+        && let (Some(host), Some(key)) = (head.host(), texts.fields.get(&b"host"[..]))
+    {
+        // The authority of an absolute target stands above the Host field (RFC 9112 section 3.2.2).
+        environ.set_item(key, latin1(py, host))?;
     }
     if let Some(body_bytes) = body_bytes {
         let length = PyString::new(py, itoa::Buffer::new().format(body_bytes));
@@ -240,7 +286,7 @@ fn set_field(
     value: Bound<'_, PyString>,
     seen: &mut u64,
 ) -> PyResult<()> {
-    let bit = 1u64 << (name.len().wrapping_mul(7) ^ usize::from(name.last().map_or(0, |last| last | 0x20))) % 64;
+    let bit = 1u64 << ((name.len().wrapping_mul(7) ^ usize::from(name.last().map_or(0, |last| last | 0x20))) % 64);
     if std::mem::replace(seen, *seen | bit) & bit != 0
         && let Some(before) = environ.get_item(key)?
     {

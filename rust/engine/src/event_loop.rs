@@ -8,7 +8,7 @@ use crate::exchange::Exchange;
 use crate::listener::{Accepted, Listener};
 use crate::lock;
 use crate::poller::{Ready, WAKER};
-use crate::reading::{Now, SCRATCH_BYTES, receive};
+use crate::reading::{Now, SCRATCH_BYTES, feed_inbox, receive};
 use crate::refusal::{self, refuse};
 use crate::shared::Shared;
 use std::sync::{Arc, Condvar, Mutex};
@@ -57,7 +57,7 @@ pub struct EventLoop {
     listeners: Vec<Listener>,
     connections: Connections,
     scratch: Vec<u8>,
-    batch: Vec<Box<Exchange>>,
+    batch: Vec<Exchange>,
     /// Listeners are left alone until then; None: they are watched.
     accepts_again_ms: Option<u64>,
     is_drain_begun: bool,
@@ -116,7 +116,7 @@ impl EventLoop {
     }
 
     fn is_over(&self) -> bool {
-        self.shared.is_aborting() || (self.is_drain_begun && self.connections.is_empty())
+        self.shared.is_aborting() || (self.is_drain_begun && self.listeners.is_empty() && self.connections.is_empty())
     }
 
     /// How long the next wait may be: until the queue or the deadlines must be looked at.
@@ -158,8 +158,11 @@ impl EventLoop {
         let Some(connection) = self.connections.get(token) else { return };
         let mut state = connection.lock();
         connection.flush(&mut state, &self.shared, now.ms);
+        let Self { shared, scratch, batch, .. } = self;
+        if state.may_begin_next(shared) {
+            batch.extend(feed_inbox(connection, &mut state, shared, now));
+        }
         if state.has_unread {
-            let Self { shared, scratch, batch, .. } = self;
             receive(connection, &mut state, shared, true, scratch, batch, now);
         }
     }
@@ -181,7 +184,8 @@ impl EventLoop {
             };
             match listener.accept() {
                 Accepted::Connection(transport, peer) => {
-                    let allowance_ms = if self.is_drain_begun { DRAIN_FIRST_BYTE_MS } else { self.shared.allowances.head_ms };
+                    let head_ms = self.shared.allowances.head_ms;
+                    let allowance_ms = if self.is_drain_begun { DRAIN_FIRST_BYTE_MS.min(head_ms) } else { head_ms };
                     let connection = self.connections.add(index, transport, peer, now.ms, allowance_ms);
                     let mut state = connection.lock();
                     // The first request has often arrived with the connection.
@@ -212,6 +216,9 @@ impl EventLoop {
 
     fn watch_listeners(&mut self, now: Now) {
         self.accepts_again_ms = None;
+        if self.is_drain_begun {
+            return self.empty_accept_queues(now);
+        }
         for (index, listener) in self.listeners.iter().enumerate() {
             if self.shared.poller.add_listener(&listener.socket, LISTENER | index as u64).is_err() {
                 self.accepts_again_ms = Some(now.ms + NO_ROOM_PAUSE_MS);
@@ -250,15 +257,29 @@ impl EventLoop {
     /// Empties the accept queue, closes the listeners and lets idle connections go.
     fn begin_to_drain(&mut self, now: Now) {
         self.is_drain_begun = true;
+        for slot in 0..self.connections.slots() {
+            let Some(connection) = self.connections.at(slot) else { continue };
+            let state = connection.lock();
+            if matches!(state.phase, Phase::Idle) && !state.has_served {
+                connection.deadline.set(now.ms, DRAIN_FIRST_BYTE_MS.min(self.shared.allowances.head_ms));
+            }
+        }
+        self.empty_accept_queues(now);
+    }
+
+    /// Accepts until nobody is left in the queues, then closes the listeners. Without room it is tried again when a
+    /// connection has closed.
+    fn empty_accept_queues(&mut self, now: Now) {
         for index in 0..self.listeners.len() as u64 {
             let mut before = usize::MAX;
-            while before != self.connections.len() && self.accepts_again_ms.is_none() {
+            while before != self.connections.len() {
                 before = self.connections.len();
                 self.accept(index, now);
             }
         }
-        self.accepts_again_ms = None;
-        self.listeners.clear();
+        if self.accepts_again_ms.is_none() {
+            self.listeners.clear();
+        }
     }
 
     /// A kept-alive connection without a request is closed; what it has just sent is read first.

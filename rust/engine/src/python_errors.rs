@@ -6,6 +6,7 @@ use pyo3::types::PyType;
 
 static APPLICATION_ERROR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static REQUEST_BODY_ERROR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static SETTING_ERROR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static CLIENT_GONE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
 /// The application broke a rule of PEP 3333.
@@ -16,6 +17,11 @@ pub fn application_error(text: impl Into<String>) -> PyErr {
 /// The request body cannot be read to its end.
 pub fn request_body_error(text: impl Into<String>) -> PyErr {
     raise(&REQUEST_BODY_ERROR, "RequestBodyError", text.into())
+}
+
+/// A setting cannot be used; the operator is to blame.
+pub fn setting_error(text: impl Into<String>) -> PyErr {
+    raise(&SETTING_ERROR, "SettingError", text.into())
 }
 
 /// Nobody is left to answer.

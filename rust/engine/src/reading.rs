@@ -2,7 +2,7 @@
 //!
 //! `feed` is also how an application thread finds the next request that a client sent ahead.
 
-use crate::connection::{BodyFault, BodyStream, BodyUnderWay, Connection, HeadUnderWay, Phase, Serving, State, wake};
+use crate::connection::{BodyFault, BodyStream, BodyUnderWay, Connection, HeadUnderWay, Patience, Phase, Serving, State, wake};
 use crate::exchange::{Body, Exchange, Times, WholeBody};
 use crate::refusal::{self, Reason};
 use crate::shared::Shared;
@@ -12,6 +12,9 @@ use std::sync::Arc;
 
 /// What one receive asks for. Large enough for the head of any usual request and a piece of a large body.
 pub const SCRATCH_BYTES: usize = 64 * 1024;
+
+/// Room beyond a body's end: when the last receive does not fill it, the socket is known to be empty.
+const SPARE_BYTES: usize = 64;
 
 /// The moment of one turn of the loop, in both units that are kept.
 #[derive(Clone, Copy)]
@@ -34,7 +37,7 @@ pub fn receive(
     shared: &Arc<Shared>,
     is_ending: bool,
     scratch: &mut [u8],
-    batch: &mut Vec<Box<Exchange>>,
+    batch: &mut Vec<Exchange>,
     now: Now,
 ) {
     state.has_unread = true;
@@ -42,6 +45,8 @@ pub fn receive(
         let Some(transport) = &state.transport else { return };
         let (received, asked_bytes) = match &mut state.phase {
             Phase::Serving(_) => return wake(state),
+            // What was sent ahead comes first, once its client has read enough of its answers.
+            Phase::Idle if !state.inbox.is_empty() => return,
             Phase::Leaving { .. } | Phase::Closed => return,
             Phase::Body(under_way) if under_way.decoder.length_left().is_some() => {
                 let asked_bytes = make_room(under_way);
@@ -70,7 +75,7 @@ fn make_room(under_way: &mut BodyUnderWay) -> usize {
     let left = usize::try_from(under_way.decoder.length_left().unwrap_or(0)).unwrap_or(usize::MAX);
     let bytes = &mut under_way.body.bytes;
     if bytes.capacity() == bytes.len() {
-        bytes.reserve_exact(left.max(1));
+        bytes.reserve_exact(left.saturating_add(SPARE_BYTES));
     }
     bytes.capacity() - bytes.len()
 }
@@ -83,7 +88,7 @@ fn take_in(
     piece: &[u8],
     bytes: usize,
     now: Now,
-) -> Option<Box<Exchange>> {
+) -> Option<Exchange> {
     match &mut state.phase {
         Phase::Lingering => None,
         Phase::Body(under_way) => {
@@ -117,7 +122,7 @@ pub fn feed_inbox(
     state: &mut State,
     shared: &Arc<Shared>,
     now: Now,
-) -> Option<Box<Exchange>> {
+) -> Option<Exchange> {
     let inbox = std::mem::take(&mut state.inbox);
     feed(connection, state, shared, &inbox, now)
 }
@@ -129,7 +134,7 @@ fn feed(
     shared: &Arc<Shared>,
     input: &[u8],
     now: Now,
-) -> Option<Box<Exchange>> {
+) -> Option<Exchange> {
     let mut rest = input;
     loop {
         let step = match std::mem::replace(&mut state.phase, Phase::Closed) {
@@ -174,7 +179,7 @@ pub enum Step {
     /// Nothing more can be done with these bytes now.
     Wait,
     /// A request is complete.
-    Ready(Box<Exchange>),
+    Ready(Exchange),
 }
 
 fn read_head(
@@ -217,6 +222,10 @@ fn begin_body(
     rest: &mut &[u8],
     now: Now,
 ) -> Step {
+    if shared.refuses_underscores && head.fields().any(|(name, _)| name.contains(&b'_')) {
+        refusal::refuse(connection, state, shared, Some(head), refusal::UNDERSCORE, now);
+        return Step::Wait;
+    }
     let framing = head.framing();
     let wanted_bytes = match framing {
         BodyFraming::None | BodyFraming::Length { bytes: 0 } => {
@@ -227,9 +236,10 @@ fn begin_body(
     };
     let decoder = BodyDecoder::new(framing);
     let is_continue_due = head.expects_continue() && rest.is_empty();
-    let charge = if wanted_bytes <= shared.options.request_buffer { shared.charge(wanted_bytes) } else { None };
-    let Some(charge) = charge else {
-        return stream(connection, state, head, decoder, Vec::new(), is_continue_due, first_byte_ns, now);
+    let request_buffer = shared.options.request_buffer;
+    let may_wait = request_buffer > 0 && wanted_bytes <= request_buffer;
+    let Some(charge) = may_wait.then(|| shared.charge(wanted_bytes)).flatten() else {
+        return stream(connection, state, shared, head, decoder, Vec::new(), is_continue_due, first_byte_ns, now);
     };
     if is_continue_due {
         state.outbox.add(CONTINUE);
@@ -237,7 +247,7 @@ fn begin_body(
     }
     connection.deadline.set(now.ms, shared.allowances.body_ms);
     state.progress.reset();
-    let body = WholeBody { bytes: Vec::with_capacity(wanted_bytes), charge };
+    let body = WholeBody { bytes: Vec::with_capacity(wanted_bytes + SPARE_BYTES), charge };
     state.phase = Phase::Body(Box::new(BodyUnderWay { head, decoder, body, first_byte_ns }));
     Step::Again
 }
@@ -267,7 +277,7 @@ fn read_body(
     if is_full || !under_way.body.charge.grow_to(held_bytes) {
         // A chunked body that became too large to wait for: the application reads the rest itself.
         let BodyUnderWay { head, decoder, body, first_byte_ns } = *under_way;
-        return stream(connection, state, head, decoder, body.bytes, false, first_byte_ns, now);
+        return stream(connection, state, shared, head, decoder, body.bytes, false, first_byte_ns, now);
     }
     state.phase = Phase::Body(under_way);
     Step::Wait
@@ -277,6 +287,7 @@ fn read_body(
 fn stream(
     connection: &Arc<Connection>,
     state: &mut State,
+    shared: &Shared,
     head: Arc<Head>,
     decoder: BodyDecoder,
     begun: Vec<u8>,
@@ -285,7 +296,8 @@ fn stream(
     now: Now,
 ) -> Step {
     let bytes_read = begun.len() as u64;
-    let stream = BodyStream { decoder, is_continue_due, fault: None, bytes_read };
+    let patience = Patience { left_ms: shared.allowances.body_ms, waits_since_ms: None };
+    let stream = BodyStream { decoder, is_continue_due, fault: None, bytes_read, patience };
     state.progress.reset();
     hand_over(connection, state, head, Body::Streamed(begun), Some(Box::new(stream)), first_byte_ns, now)
 }
@@ -300,8 +312,8 @@ fn hand_over(
     now: Now,
 ) -> Step {
     let times = Times { first_byte_ns, ready_ns: now.ns, taken_ns: 0 };
-    state.phase = Phase::Serving(Serving { head: Arc::clone(&head), first_byte_ns, stream });
-    Step::Ready(Box::new(Exchange { connection: Arc::clone(connection), head, body, times }))
+    state.phase = Phase::Serving(Serving { head: Arc::clone(&head), first_byte_ns, is_answer_begun: false, stream });
+    Step::Ready(Exchange { connection: Arc::clone(connection), head, body, times })
 }
 
 /// The peer has shut its side, or gone.
@@ -310,6 +322,7 @@ fn peer_has_finished(connection: &Arc<Connection>, state: &mut State, shared: &A
     match &mut state.phase {
         // Nothing was begun, or nobody waits for an answer.
         Phase::Idle | Phase::Draining(_) | Phase::Lingering => connection.close(state, shared),
+        Phase::Head(under_way) if !under_way.head.has_started() => connection.close(state, shared),
         Phase::Head(_) | Phase::Body(_) => {
             refusal::refuse(connection, state, shared, None, refusal::CUT_SHORT, now);
         }

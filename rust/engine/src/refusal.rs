@@ -24,6 +24,7 @@ impl From<Refusal> for Reason {
 }
 
 pub const CUT_SHORT: Reason = Reason { status: 400, text: "connection closed before the request was complete" };
+pub const UNDERSCORE: Reason = Reason { status: 400, text: "underscore in a field name (underscore_headers)" };
 pub const HEAD_TOO_SLOW: Reason = Reason { status: 408, text: "head not complete within head_timeout" };
 pub const BODY_TOO_SLOW: Reason = Reason { status: 408, text: "body slower than body_timeout and min_data_rate allow" };
 

@@ -17,12 +17,13 @@ use crate::refusal::Reason;
 use crate::shared::Shared;
 use crate::{descriptors, lock};
 use barkeep_wire::{
-    BodySize, CommonFields, Head, Persistence, RequestFacts, ResponseFraming, persistence, write_refusal,
+    BodySize, CommonFields, Head, Persistence, RequestFacts, ResponseFraming, ResponseHead, persistence,
+    write_refusal,
 };
 use pyo3::prelude::*;
-use pyo3::types::{PyAny, PyBytes, PyDict, PyString};
+use pyo3::types::{PyAny, PyBytes, PyDict, PyList, PyString};
 use std::cell::Cell;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bodies up to this are joined with their head and sent in one call with the GIL held: about 10 us.
 const JOINED_BYTES: usize = 32 * 1024;
@@ -33,6 +34,8 @@ const PIECE_BYTES: usize = 256 * 1024;
 thread_local! {
     /// The buffer that heads and short bodies are joined in, kept between exchanges.
     static OUT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    /// The memory of the last answer's head, for the next.
+    static SPARE_RESPONSE: Cell<Option<ResponseHead>> = const { Cell::new(None) };
 }
 
 /// One request and its answer, as the application thread has it.
@@ -66,27 +69,30 @@ impl PyExchange {
 
     /// Takes status and header fields of the answer; nothing is sent yet.
     fn set_head(&self, status: &Bound<'_, PyAny>, headers: &Bound<'_, PyAny>) -> PyResult<()> {
-        if lock(&self.answer).stage != Stage::NoHead {
-            return Err(application_error(
-                "start_response was called a second time without exc_info (PEP 3333, The start_response() Callable)",
-            ));
+        let response = read_head(status, headers)?;
+        let mut answer = lock(&self.answer);
+        if answer.stage == Stage::NoHead {
+            answer.stage = Stage::HeadSet;
+            answer.response = response;
+            return Ok(());
         }
-        self.replace_head(status, headers)
+        drop(answer);
+        Err(application_error(
+            "start_response was called a second time without exc_info (PEP 3333, The start_response() Callable)",
+        ))
     }
 
     /// As `set_head`, in place of a head that was set but not sent: the application had an error.
     fn replace_head(&self, status: &Bound<'_, PyAny>, headers: &Bound<'_, PyAny>) -> PyResult<()> {
-        // Read outside the lock: making an exception may run other Python code.
-        let mut response = std::mem::take(&mut lock(&self.answer).response);
-        response.clear();
-        let read = read_status(status, &mut response).and_then(|()| read_fields(headers, &mut response));
+        let response = read_head(status, headers)?;
         let mut answer = lock(&self.answer);
-        if answer.stage.is_after_head() {
-            return Err(application_error("start_response was called after the head was sent"));
+        if !answer.stage.is_after_head() {
+            answer.stage = Stage::HeadSet;
+            answer.response = response;
+            return Ok(());
         }
-        answer.stage = if read.is_ok() { Stage::HeadSet } else { Stage::NoHead };
-        answer.response = response;
-        read
+        drop(answer);
+        Err(application_error("start_response was called after the head was sent"))
     }
 
     /// Sends one chunk of the body, with the head before the first that is not empty. It is on its way when this
@@ -104,21 +110,13 @@ impl PyExchange {
     }
 
     /// Sends a body whose chunks are all at hand, and finishes the answer.
-    fn send_all(&self, py: Python<'_>, chunks: Vec<Bound<'_, PyAny>>) -> PyResult<()> {
-        if lock(&self.answer).stage.is_after_head() {
-            for data in &chunks {
-                self.write(py, data)?;
-            }
-            return self.finish(py);
+    fn send_all(&self, py: Python<'_>, chunks: &Bound<'_, PyAny>) -> PyResult<()> {
+        if let Ok(list) = chunks.cast::<PyList>()
+            && list.len() == 1
+        {
+            return self.send_chunks(py, &[list.get_item(0)?]);
         }
-        let chunks = chunks.iter().map(chunk).collect::<PyResult<Vec<_>>>()?;
-        let chunks: Vec<&[u8]> = chunks.iter().map(|bytes| bytes.as_bytes()).collect();
-        let body_bytes = chunks.iter().map(|bytes| bytes.len()).sum::<usize>();
-        let mut out = OUT.take();
-        out.clear();
-        let sent = self.send_known(py, &chunks, body_bytes, &mut out);
-        keep(out);
-        sent
+        self.send_chunks(py, &chunks.try_iter()?.collect::<PyResult<Vec<_>>>()?)
     }
 
     /// Sends a file's bytes from `offset`, as many as Content-Length says and `available` allows, and finishes the
@@ -183,6 +181,31 @@ impl PyExchange {
 }
 
 impl PyExchange {
+    /// The answer when nobody else can have it: no lock is needed.
+    fn own_answer(&mut self) -> &mut Answer {
+        self.answer.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn send_chunks(&self, py: Python<'_>, chunks: &[Bound<'_, PyAny>]) -> PyResult<()> {
+        if self.head_is_sent() {
+            for data in chunks {
+                self.write(py, data)?;
+            }
+            return self.finish(py);
+        }
+        let mut out = OUT.take();
+        out.clear();
+        let sent = match chunks {
+            [only] => chunk(only).and_then(|bytes| self.send_known(py, &[bytes.as_bytes()], &mut out)),
+            several => {
+                let bytes = several.iter().map(|data| chunk(data).map(|bytes| bytes.as_bytes()));
+                bytes.collect::<PyResult<Vec<_>>>().and_then(|bytes| self.send_known(py, &bytes, &mut out))
+            }
+        };
+        keep(out);
+        sent
+    }
+
     /// Decides framing and persistence, and renders the head into `out`.
     fn begin_body(&self, answer: &mut Answer, size: BodySize, out: &mut Vec<u8>) -> PyResult<Persistence> {
         match answer.stage {
@@ -250,7 +273,8 @@ impl PyExchange {
         sent.map_err(|Gone| client_gone())
     }
 
-    fn send_known(&self, py: Python<'_>, chunks: &[&[u8]], body_bytes: usize, out: &mut Vec<u8>) -> PyResult<()> {
+    fn send_known(&self, py: Python<'_>, chunks: &[&[u8]], out: &mut Vec<u8>) -> PyResult<()> {
+        let body_bytes = chunks.iter().map(|bytes| bytes.len()).sum::<usize>();
         let (mut bytes_left, keep_alive) = {
             let mut answer = lock(&self.answer);
             let persistence = self.begin_body(&mut answer, BodySize::Known(body_bytes as u64), out)?;
@@ -259,7 +283,11 @@ impl PyExchange {
             if answer.is_short() {
                 return Err(self.short(&mut answer));
             }
-            (usize::try_from(taken).unwrap_or(body_bytes), persistence != Persistence::Close)
+            let taken = usize::try_from(taken).unwrap_or(body_bytes);
+            if taken <= JOINED_BYTES {
+                answer.stage = Stage::Finished;
+            }
+            (taken, persistence != Persistence::Close)
         };
         if bytes_left > JOINED_BYTES {
             return self.send_large(py, chunks, bytes_left, keep_alive, out);
@@ -269,7 +297,6 @@ impl PyExchange {
             out.extend_from_slice(taken);
             bytes_left -= taken.len();
         }
-        lock(&self.answer).stage = Stage::Finished;
         self.complete(out, &[], keep_alive, None);
         Ok(())
     }
@@ -373,11 +400,22 @@ impl PyExchange {
 impl Drop for PyExchange {
     fn drop(&mut self) {
         // Every way through wsgi.py finishes or fails; should one not, the client must not wait for ever.
-        if lock(&self.answer).stage != Stage::Finished {
+        let is_finished = self.own_answer().stage == Stage::Finished;
+        if !is_finished {
             self.connection.abort_answer(&self.shared, self.record(Outcome::Aborted));
         }
+        SPARE_RESPONSE.set(Some(std::mem::take(&mut self.own_answer().response)));
         self.shared.return_head(Arc::clone(&self.head));
     }
+}
+
+/// Status and fields, checked. Without a lock: making an exception may run other Python code.
+fn read_head(status: &Bound<'_, PyAny>, headers: &Bound<'_, PyAny>) -> PyResult<ResponseHead> {
+    let mut response = SPARE_RESPONSE.take().unwrap_or_default();
+    response.clear();
+    read_status(status, &mut response)?;
+    read_fields(headers, &mut response)?;
+    Ok(response)
 }
 
 fn never_started() -> PyErr {

@@ -32,6 +32,8 @@ pub struct Shared {
     pub options: Options,
     pub limits: Limits,
     pub allowances: Allowances,
+    /// Field names with an underscore are refused, not dropped (docs/adr/0006).
+    pub refuses_underscores: bool,
     /// One per listener, in their order.
     pub server_addresses: Vec<ServerAddress>,
     /// Thread-safe by itself: the system call is.
@@ -70,6 +72,7 @@ impl Shared {
         Ok(Shared {
             limits: options.limits(),
             allowances: Allowances::new(&options),
+            refuses_underscores: options.underscore_headers == "refuse",
             options,
             server_addresses,
             poller: Poller::new()?,

@@ -1,5 +1,7 @@
 //! Step 3c of 6 - the content of a request body, out of its framing, however it is cut (RFC 9112 sections 6 and 7).
 
+use alloc::vec::Vec;
+
 use crate::chunk::read_chunk_line;
 use crate::error::Refusal;
 use crate::fields::{FieldLine, read_field_line};
@@ -29,6 +31,8 @@ pub struct BodyDecoder {
     next: Next,
     /// Bytes of all chunks whose size line was read.
     content_bytes: u64,
+    /// Bytes of chunk lines that the data does not pay for: `Limits::UNPAID_CHUNK_LINE_BYTES`.
+    unpaid_line_bytes: u64,
     /// The beginning of a line whose end has not come yet.
     cut_line: Vec<u8>,
 }
@@ -50,6 +54,7 @@ impl BodyDecoder {
         BodyDecoder {
             next,
             content_bytes: 0,
+            unpaid_line_bytes: 0,
             cut_line: Vec::new(),
         }
     }
@@ -136,15 +141,13 @@ impl BodyDecoder {
                 Line::Whole { used } => used,
             };
         let line = whole_line(&self.cut_line, input, used);
+        let line_bytes = line.len() as u64;
         let Some(line) = line.strip_suffix(b"\r\n") else {
             return Err(Refusal::BareLf);
         };
         let bytes = read_chunk_line(line)?;
         self.cut_line.clear();
-        self.content_bytes = self.content_bytes.saturating_add(bytes);
-        if self.content_bytes > limits.body_bytes {
-            return Err(Refusal::BodyTooLarge);
-        }
+        self.account_for_chunk(bytes, line_bytes, limits)?;
         self.next = match bytes {
             0 => Next::Trailers {
                 fields: 0,
@@ -153,6 +156,24 @@ impl BodyDecoder {
             bytes_left => Next::ChunkData { bytes_left },
         };
         Ok(used)
+    }
+
+    fn account_for_chunk(
+        &mut self,
+        bytes: u64,
+        line_bytes: u64,
+        limits: &Limits,
+    ) -> Result<(), Refusal> {
+        self.content_bytes = self.content_bytes.saturating_add(bytes);
+        if self.content_bytes > limits.body_bytes {
+            return Err(Refusal::BodyTooLarge);
+        }
+        let paid = bytes.saturating_mul(2).saturating_add(16);
+        self.unpaid_line_bytes = (self.unpaid_line_bytes + line_bytes).saturating_sub(paid);
+        if self.unpaid_line_bytes > Limits::UNPAID_CHUNK_LINE_BYTES {
+            return Err(Refusal::ChunkLinesOutweighData);
+        }
+        Ok(())
     }
 
     /// CRLF and nothing else after the data of a chunk: whoever takes less reads another message than we do.

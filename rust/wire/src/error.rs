@@ -78,6 +78,7 @@ refusals! {
     ChunkLineTooLong => 400, "chunk-size line longer than the limit (RFC 9112 7.1.1)";
     ChunkSizeInvalid => 400, "chunk size is not 1 to 16 hexadecimal digits (RFC 9112 7.1)";
     ChunkExtensionInvalid => 400, "chunk extension is not name or name=value (RFC 9112 7.1.1)";
+    ChunkLinesOutweighData => 400, "chunk extensions far larger than the data (RFC 9112 7.1.1)";
     ChunkTerminatorInvalid => 400, "chunk data not followed by CRLF (RFC 9112 7.1)";
     TrailersTooLarge => 431, "trailer section larger than the limit (RFC 6585 5)";
     TooManyTrailers => 431, "more trailer fields than the limit (RFC 6585 5)";

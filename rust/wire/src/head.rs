@@ -3,6 +3,8 @@
 //! A line is judged when it is complete, or when it can no longer end within its limit, and not before: so the same
 //! bytes give the same result however they are cut. Complete lines are read once.
 
+use alloc::vec::Vec;
+
 use crate::error::{Parsed, Refusal};
 use crate::fields::{FieldFacts, FieldLine, read_field_line};
 use crate::framing::{BodyFraming, body_framing};

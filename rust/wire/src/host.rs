@@ -1,6 +1,5 @@
 //! Step 3 of 6 - is this a host, with or without a port? For Host and absolute targets (RFC 3986 section 3.2, RFC 9110 section 7.2).
 
-// An address parser without sockets; `std::net` stays out of this crate.
 use core::net::Ipv6Addr;
 
 use crate::grammar::{REG_NAME, decimal, escapes_are_valid};
@@ -27,9 +26,7 @@ pub(crate) fn is_host_and_port(authority: &[u8]) -> bool {
 fn is_port_suffix(suffix: &[u8]) -> bool {
     match suffix {
         [] | [b':'] => true,
-        [b':', digits @ ..] => {
-            digits.len() <= 5 && decimal(digits).is_some_and(|port| port <= u64::from(u16::MAX))
-        }
+        [b':', digits @ ..] => decimal(digits).is_some_and(|port| port <= u64::from(u16::MAX)),
         _ => false,
     }
 }

@@ -1,12 +1,16 @@
 //! HTTP/1.1 as values - bytes in; value, need more, or refusal out (RFC 9110, RFC 9112).
 //!
 //! Steps 3 and 6 of the six steps. No sockets, clock, threads, Python or `unsafe`: the engine owns those, and this
-//! crate cannot reach them. However a peer cuts its bytes, the result is the same.
+//! crate cannot even name them, as it is built without the standard library. However a peer cuts its bytes, the
+//! result is the same.
 //!
 //! Reading: [`Head`] (3a) -> [`BodyFraming`] (3b) -> [`BodyDecoder`] (3c), or a [`Refusal`].
 //! Writing: [`ResponseHead`] -> [`ResponseFraming`] -> bytes (6a), or a [`ResponseFault`].
+#![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
+
+extern crate alloc;
 
 mod body;
 mod chunk;

@@ -26,6 +26,11 @@ impl Limits {
 
     /// Most hexadecimal digits of a chunk size: as many as 64 bits hold, so that no sum can overflow unseen.
     pub const CHUNK_SIZE_DIGITS: usize = 16;
+
+    /// Chunk-line bytes that data need not pay for, in one body; more is 400 (RFC 9112 section 7.1.1 asks for a bound
+    /// on the sum). Each chunk pays for 16 bytes of its line and for two per byte of data, so that honest senders never
+    /// come near, and one who sends a byte behind 250 bytes of extension is stopped after 70 chunks. Go's choice too.
+    pub const UNPAID_CHUNK_LINE_BYTES: u64 = 16 * 1024;
 }
 
 impl Default for Limits {

@@ -1,5 +1,7 @@
 //! Step 6a of 6 - the head of an answer, checked as it is given and written in one piece (RFC 9112 sections 4 and 5, PEP 3333).
 
+use alloc::vec::Vec;
+
 use crate::exchange::{BodySize, Persistence, RequestFacts, ResponseFraming};
 use crate::grammar::{TOKEN, decimal, field_content_length, trim};
 use crate::response_fault::ResponseFault;

@@ -1,5 +1,6 @@
 //! Step 6a of 6 - why an answer cannot be sent as the application gave it (PEP 3333; RFC 9110 sections 5 and 7.6.1).
 
+use alloc::vec::Vec;
 use core::fmt;
 
 /// A fault in what the application gave to `start_response`. The application is to blame; the peer gets 500.

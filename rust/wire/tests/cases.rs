@@ -82,7 +82,7 @@ fn every_case_cut_in_two_at_every_byte_gives_the_same() {
 }
 
 #[test]
-fn every_refusal_but_those_of_other_settings_has_a_case() {
+fn every_refusal_has_a_case() {
     let cases = all_cases();
     for refusal in barkeep_wire::Refusal::ALL {
         let name = format!("{refusal:?}");

@@ -1,0 +1,90 @@
+"""Step 5 of 6 - the application that served processes run: `python -m barkeep applications.py:application`.
+
+GATE in the environment is the path of the test's gate (gates.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.behaviour.gates import wait_at
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+TEXT = ("Content-Type", "text/plain")
+PIECE_BYTES = 64 * 1024
+
+
+def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Answer by the first segment of the path."""
+    _, name, *rest = environ["PATH_INFO"].split("/")
+    return ANSWERS[name](environ, start_response, *rest)
+
+
+def hello(_environ: WSGIEnvironment, start_response: StartResponse, *_: str) -> Iterable[bytes]:
+    """A few bytes, at once."""
+    start_response("200 OK", [TEXT])
+    return [b"hello"]
+
+
+def gate(_environ: WSGIEnvironment, start_response: StartResponse, *_: str) -> Iterable[bytes]:
+    """A few bytes, when the test lets go."""
+    wait_at(os.environ["GATE"])
+    start_response("200 OK", [TEXT])
+    return [b"let go"]
+
+
+def stream(_environ: WSGIEnvironment, start_response: StartResponse, *_: str) -> Iterable[bytes]:
+    """A chunk, then another when the test lets go."""
+    start_response("200 OK", [TEXT])
+    yield b"before"
+    wait_at(os.environ["GATE"])
+    yield b"after"
+
+
+def zeros(_environ: WSGIEnvironment, start_response: StartResponse, size: str, *_: str) -> Iterable[bytes]:
+    """So many bytes, in one piece."""
+    start_response("200 OK", [TEXT])
+    return [bytes(int(size))]
+
+
+def pieces(_environ: WSGIEnvironment, start_response: StartResponse, count: str, *_: str) -> Iterable[bytes]:
+    """So many pieces of 1 KiB, without a length."""
+    start_response("200 OK", [TEXT])
+    for _number in range(int(count)):
+        yield bytes(1024)
+
+
+def digest(environ: WSGIEnvironment, start_response: StartResponse, *_: str) -> Iterable[bytes]:
+    """SHA-256 of the request body, which is read in pieces."""
+    sum_ = hashlib.sha256()
+    while piece := environ["wsgi.input"].read(PIECE_BYTES):
+        sum_.update(piece)
+    start_response("200 OK", [TEXT])
+    return [sum_.hexdigest().encode()]
+
+
+def fail(_environ: WSGIEnvironment, start_response: StartResponse, *_: str) -> Iterable[bytes]:
+    """A chunk, then an error."""
+    start_response("200 OK", [TEXT])
+    yield b"before"
+    raise RuntimeError("on purpose")
+
+
+ANSWERS = {
+    "": hello,
+    "gate": gate,
+    "stream": stream,
+    "zeros": zeros,
+    "pieces": pieces,
+    "digest": digest,
+    "fail": fail,
+}

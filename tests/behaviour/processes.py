@@ -1,0 +1,141 @@
+"""All six steps, from outside - a server in a process of its own: its log, its signals, its end and what it uses."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.behaviour.clients import WAIT_S, Address
+
+APPLICATION = f"{Path(__file__).with_name('applications.py')}:application"
+
+# What a developer may have set for other servers; a test says itself what it wants.
+FOREIGN_VARIABLES = ("PORT", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
+
+
+def clean_environ(**more: str) -> dict[str, str]:
+    """The environment without what would change a server's settings."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("BARKEEP_") and name not in FOREIGN_VARIABLES
+    }
+    return {**kept, **more}
+
+
+class ServerProcess:
+    """`python -m barkeep WORDS`. Whoever makes it closes it, which kills it if it still runs.
+
+    before: a program, and its words, that runs Python with the words after its own.
+    """
+
+    def __init__(
+        self,
+        *words: str,
+        environ: dict[str, str] | None = None,
+        cwd: Path | None = None,
+        pass_fds: Sequence[int] = (),
+        before: Sequence[str] = (),
+    ) -> None:
+        self._process = subprocess.Popen(
+            [*before, sys.executable, "-m", "barkeep", *words],
+            env=clean_environ() if environ is None else environ,
+            cwd=cwd,
+            pass_fds=pass_fds,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        self._stdout, self._stderr = self._process.stdout, self._process.stderr
+        self._unfinished = b""
+        self._lines: list[str] = []
+        self._told = 0
+
+    @property
+    def log(self) -> list[str]:
+        """Lines of standard error that were read so far; all of them after `wait`."""
+        return list(self._lines)
+
+    def wait_for_log(self, text: str) -> str:
+        """The next line that contains the text, after the one that was waited for last."""
+        until_s = time.monotonic() + WAIT_S
+        while True:
+            while self._told < len(self._lines):
+                line = self._lines[self._told]
+                self._told += 1
+                if text in line:
+                    return line
+            if not self._read(until_s):
+                raise AssertionError(f"no line with {text!r} in the log: {self._lines}")
+
+    def address(self) -> Address:
+        """Where its next listener listens; waits for the log to tell."""
+        url = self.wait_for_log("listening on ").rpartition("listening on ")[2]
+        kind, _, rest = url.partition(":")
+        if kind == "unix":
+            return rest
+        host, _, port = rest.removeprefix("//").rpartition(":")
+        return host.replace("0.0.0.0", "127.0.0.1"), int(port)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self._process.send_signal(number)
+
+    def wait(self) -> int:
+        """Its exit code; reads the rest of its log."""
+        until_s = time.monotonic() + WAIT_S
+        while self._read(until_s):
+            pass
+        return self._process.wait(max(0.0, until_s - time.monotonic()))
+
+    def stop(self) -> int:
+        """SIGTERM, then its exit code."""
+        self.send(signal.SIGTERM)
+        return self.wait()
+
+    def output(self) -> str:
+        """All of standard output, after its end."""
+        return self._stdout.read().decode()
+
+    def cpu_s(self) -> float:
+        """CPU time it has used."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def memory_bytes(self) -> int:
+        """Memory that is its own."""
+        rollup = Path(f"/proc/{self._process.pid}/smaps_rollup").read_text()
+        kib = [int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Private_")]
+        return sum(kib) * 1024
+
+    def descriptors(self) -> int:
+        """Descriptors it has open."""
+        return len(os.listdir(f"/proc/{self._process.pid}/fd"))
+
+    def threads(self) -> int:
+        """Threads it has."""
+        return len(os.listdir(f"/proc/{self._process.pid}/task"))
+
+    def close(self) -> None:
+        """Kill it if it still runs."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait(WAIT_S)
+        self._stdout.close()
+        self._stderr.close()
+
+    def _read(self, until_s: float) -> bool:
+        """Read more of the log; False when it has ended or time is up."""
+        ready, _, _ = select.select([self._stderr], [], [], max(0.0, until_s - time.monotonic()))
+        received = os.read(self._stderr.fileno(), 65536) if ready else b""
+        *lines, self._unfinished = (self._unfinished + received).split(b"\n")
+        self._lines += [line.decode() for line in lines]
+        return bool(received)

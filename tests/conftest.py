@@ -1,0 +1,49 @@
+"""Fixtures that any test may use."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+# Tests import their helpers as `tests.apps`, also under the bare `pytest` command.
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from tests.apps import Served  # noqa: E402 - found through the line above
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
+
+    from tests.apps import Serve
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty working directory to write modules in; what is imported from it is forgotten afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    # Without bytecode, a module rewritten within one tick of the clock is not taken from its cache.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    known = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - known:
+        file = getattr(sys.modules[name], "__file__", None) or ""
+        if file.startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Starts servers on free ports: serve(application, **settings). Stopped after the test."""
+    running: list[Served] = []
+
+    def start(application: WSGIApplication, **settings: object) -> Served:
+        running.append(Served(application, **settings))
+        return running[-1]
+
+    yield start
+    for served in running:
+        served.stop()
