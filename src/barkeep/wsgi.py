@@ -14,7 +14,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import TracebackType
-    from typing import Any
     from wsgiref.types import WSGIApplication
 
     from ._engine import Engine, Exchange
@@ -97,10 +96,12 @@ def _send(exchange: Exchange, iterable: Iterable[bytes]) -> None:
 
 def _report(engine: Engine, exchange: Exchange, error: BaseException) -> None:
     """Log the traceback, and let the client know: 500 before the head, a reset after it."""
-    import traceback
+    outcome = exchange.fail(INTERNAL_SERVER_ERROR)
+    try:
+        # Imported when first needed: it costs 1.5 MiB.
+        import traceback
 
-    status = exchange.fail(INTERNAL_SERVER_ERROR)
-    outcome = f"answered {status}" if status else "aborted"
-    first_own_frame: Any = error.__traceback__
-    lines = traceback.format_exception(type(error), error, first_own_frame)
-    engine.log("error", f"{exchange.request} {outcome}: the application failed\n{''.join(lines).rstrip()}")
+        text = "".join(traceback.format_exception(type(error), error, error.__traceback__)).rstrip()
+    except Exception as second:  # out of descriptors or memory, or an exception that cannot show itself
+        text = f"{type(error).__name__} (its traceback cannot be shown: {type(second).__name__})"
+    engine.log("error", f"{exchange.request} {outcome}: the application failed\n{text}")

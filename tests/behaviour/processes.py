@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,6 +59,7 @@ class ServerProcess:
         self._unfinished = b""
         self._lines: list[str] = []
         self._told = 0
+        self._discarding: threading.Thread | None = None
 
     @property
     def log(self) -> list[str]:
@@ -85,6 +87,16 @@ class ServerProcess:
         host, _, port = rest.removeprefix("//").rpartition(":")
         return host.replace("0.0.0.0", "127.0.0.1"), int(port)
 
+    def discard_log(self) -> None:
+        """Read the log from now on and forget it, so that it never holds up the server."""
+
+        def read_on() -> None:
+            while os.read(self._stderr.fileno(), 65536):
+                pass
+
+        self._discarding = threading.Thread(target=read_on, daemon=True)
+        self._discarding.start()
+
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""
         self._process.send_signal(number)
@@ -92,6 +104,8 @@ class ServerProcess:
     def wait(self) -> int:
         """Its exit code; reads the rest of its log."""
         until_s = time.monotonic() + WAIT_S
+        if self._discarding is not None:
+            self._discarding.join(WAIT_S)
         while self._read(until_s):
             pass
         return self._process.wait(max(0.0, until_s - time.monotonic()))
@@ -129,6 +143,8 @@ class ServerProcess:
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait(WAIT_S)
+        if self._discarding is not None:
+            self._discarding.join(WAIT_S)
         self._stdout.close()
         self._stderr.close()
 

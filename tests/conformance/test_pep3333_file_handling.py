@@ -6,6 +6,7 @@ import gzip
 import io
 import os
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -224,9 +225,10 @@ def test_middleware_may_iterate_over_the_wrapper(serve: Serve, path: Path) -> No
     inner = sending(lambda: path.open("rb"), block_size=1000)
 
     def middleware(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        for block in inner(environ, start_response):
-            assert len(block) <= 1000
-            yield block.upper()
+        with closing(inner(environ, start_response)) as blocks:  # type: ignore[type-var]
+            for block in blocks:
+                assert len(block) <= 1000
+                yield block.upper()
 
     assert twice(serve, middleware) == CONTENT.upper()
 

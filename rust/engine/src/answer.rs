@@ -55,6 +55,11 @@ impl Answer {
         }
     }
 
+    /// The status on its way to the client.
+    pub fn sent_status(&self) -> u16 {
+        if self.status == 0 { self.response.status() } else { self.status }
+    }
+
     pub fn begin(&mut self, framing: ResponseFraming, keep_alive: bool) {
         self.stage = Stage::Body;
         self.framing = framing;

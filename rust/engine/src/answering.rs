@@ -86,7 +86,7 @@ impl Connection {
     ) -> Option<Exchange> {
         let mut guard = self.lock();
         let state = &mut *guard;
-        state.unlogged.extend(record);
+        state.note_answer(record);
         if state.transport.is_none() {
             // Aborted while the application was at work.
             shared.log_answers_as_cut(&mut state.unlogged);
@@ -179,13 +179,20 @@ impl Connection {
     /// Aborts an answer that cannot be completed: the client must be able to see it.
     pub fn abort_answer(&self, shared: &Shared, record: Option<Record>) {
         let mut state = self.lock();
-        state.unlogged.extend(record);
+        state.note_answer(record);
         for record in &mut state.unlogged {
             record.was_cut();
         }
         self.abort(&mut state, shared);
         shared.log_answers(&mut state.unlogged);
         state.phase = Phase::Closed;
+    }
+}
+
+impl State {
+    fn note_answer(&mut self, record: Option<Record>) {
+        let is_logged = matches!(&self.phase, Phase::Serving(serving) if serving.is_logged);
+        self.unlogged.extend(record.filter(|_| !is_logged));
     }
 }
 

@@ -17,9 +17,10 @@
 //! The I/O thread and one application thread meet here, under the connection's lock. The lock is held for
 //! non-blocking calls only, and never while waiting for the GIL.
 
-use crate::access_log::Record;
+use crate::access_log::{Outcome, Record};
+use crate::clock::now_ns;
 use crate::deadlines::{Deadline, Progress};
-use crate::exchange::WholeBody;
+use crate::exchange::{Times, WholeBody};
 use crate::lock;
 use crate::outbox::{Flushed, Outbox, SendFailure};
 use crate::shared::Shared;
@@ -96,6 +97,8 @@ pub struct Serving {
     pub first_byte_ns: u64,
     /// Bytes of the answer were given: nothing else may be sent before its end.
     pub is_answer_begun: bool,
+    /// Its access-log line is written: the server stopped before the application had finished.
+    pub is_logged: bool,
     /// The part of the body that the application reads itself.
     pub stream: Option<Box<BodyStream>>,
 }
@@ -274,10 +277,37 @@ impl Connection {
     pub fn abort(&self, state: &mut State, shared: &Shared) {
         if let Some(transport) = state.transport.take() {
             transport.abort();
+            self.note_unfinished(state, shared);
             for record in &mut state.unlogged {
                 record.was_cut();
             }
             self.end(state, shared);
+        }
+    }
+
+    /// The access-log line of a request that is cut before the application has it.
+    fn note_unfinished(&self, state: &mut State, shared: &Shared) {
+        let (head, first_byte_ns) = match &state.phase {
+            Phase::Head(under_way) if under_way.head.has_started() => (&under_way.head, under_way.first_byte_ns),
+            Phase::Body(under_way) => (&under_way.head, under_way.first_byte_ns),
+            _ => return,
+        };
+        self.note_cut(&mut state.unlogged, shared, Arc::clone(head), first_byte_ns);
+    }
+
+    /// The access-log line of a request that the application has, or that waits for it, when the server stops at once.
+    pub fn note_stopped(&self, state: &mut State, shared: &Shared) {
+        if let Phase::Serving(serving) = &mut state.phase {
+            serving.is_logged = true;
+            let (head, first_byte_ns) = (Arc::clone(&serving.head), serving.first_byte_ns);
+            self.note_cut(&mut state.unlogged, shared, head, first_byte_ns);
+        }
+    }
+
+    fn note_cut(&self, unlogged: &mut Vec<Record>, shared: &Shared, head: Arc<Head>, first_byte_ns: u64) {
+        if shared.access_log.is_some() {
+            let times = Times { first_byte_ns, ready_ns: now_ns(), taken_ns: 0 };
+            unlogged.push(Record::of_refusal(self, Some(head), 0, times, Outcome::Aborted));
         }
     }
 

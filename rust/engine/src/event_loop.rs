@@ -60,6 +60,8 @@ pub struct EventLoop {
     batch: Vec<Exchange>,
     /// Listeners are left alone until then; None: they are watched.
     accepts_again_ms: Option<u64>,
+    /// The log was told that accepting waits; cleared by the next connection.
+    told_of_no_room: bool,
     is_drain_begun: bool,
     next_tick_ms: u64,
     /// Looks at a queue that stood still, since it last moved.
@@ -79,6 +81,7 @@ impl EventLoop {
             scratch: vec![0; SCRATCH_BYTES],
             batch: Vec::new(),
             accepts_again_ms: None,
+            told_of_no_room: false,
             is_drain_begun: false,
             next_tick_ms: 0,
             looks: 0,
@@ -184,6 +187,9 @@ impl EventLoop {
             };
             match listener.accept() {
                 Accepted::Connection(transport, peer) => {
+                    if std::mem::take(&mut self.told_of_no_room) {
+                        self.shared.log.warning(format_args!("accepting goes on"));
+                    }
                     let head_ms = self.shared.allowances.head_ms;
                     let allowance_ms = if self.is_drain_begun { DRAIN_FIRST_BYTE_MS.min(head_ms) } else { head_ms };
                     let connection = self.connections.add(index, transport, peer, now.ms, allowance_ms);
@@ -205,7 +211,9 @@ impl EventLoop {
     /// Waits for room instead of asking in vain: the queue of the kernel keeps the clients.
     fn leave_listeners(&mut self, now: Now, why: impl std::fmt::Display) {
         if self.accepts_again_ms.is_none() {
-            self.shared.log.warning(format_args!("accepting waits: {why}"));
+            if !std::mem::replace(&mut self.told_of_no_room, true) {
+                self.shared.log.warning(format_args!("accepting waits: {why}"));
+            }
             for listener in &self.listeners {
                 let _ = self.shared.poller.remove(&listener.socket);
             }
@@ -303,6 +311,7 @@ impl EventLoop {
             let Some(connection) = self.connections.at(slot) else { continue };
             let mut state = connection.lock();
             tell_unfinished(connection, &state, &self.shared, now);
+            connection.note_stopped(&mut state, &self.shared);
             connection.abort(&mut state, &self.shared);
         }
         self.shared.hand_over.close();

@@ -312,7 +312,7 @@ fn hand_over(
     now: Now,
 ) -> Step {
     let times = Times { first_byte_ns, ready_ns: now.ns, taken_ns: 0 };
-    state.phase = Phase::Serving(Serving { head: Arc::clone(&head), first_byte_ns, is_answer_begun: false, stream });
+    state.phase = Phase::Serving(Serving { head: Arc::clone(&head), first_byte_ns, is_answer_begun: false, is_logged: false, stream });
     Step::Ready(Exchange { connection: Arc::clone(connection), head, body, times })
 }
 

@@ -155,15 +155,15 @@ impl PyExchange {
     }
 
     /// The application failed: answers with this status if the head is not out, else aborts so that the client can see
-    /// it. A request body that could not be read names the status itself. Returns the status sent, 0 for an abort.
-    fn fail(&self, status: u16) -> u16 {
+    /// it. A request body that could not be read names the status itself. Returns what became of it, for the log.
+    fn fail(&self, status: u16) -> String {
         let fault = self.is_streamed.then(|| self.connection.body_fault()).flatten();
         let status = fault.and_then(Reason::of_body_fault).map_or(status, |reason| reason.status);
         let may_answer = {
             let mut answer = lock(&self.answer);
             let may_answer = matches!(answer.stage, Stage::NoHead | Stage::HeadSet);
             if answer.stage == Stage::Finished {
-                return 0;
+                return format!("had been answered {}", answer.sent_status());
             }
             answer.stage = Stage::Finished;
             answer.status = if may_answer { status } else { answer.response.status() };
@@ -171,12 +171,12 @@ impl PyExchange {
         };
         if !may_answer {
             self.connection.abort_answer(&self.shared, self.record(Outcome::Aborted));
-            return 0;
+            return "aborted".to_owned();
         }
         let mut out = Vec::with_capacity(256);
         write_refusal(&mut out, status, self.head.is_head(), &common(&Date::now(), &self.shared));
         self.complete(&out, &[], false, None);
-        status
+        format!("answered {status}")
     }
 }
 
@@ -387,7 +387,7 @@ impl PyExchange {
         Some(Record {
             peer: self.connection.peer.clone(),
             head: Some(Arc::clone(&self.head)),
-            status: if answer.status == 0 { answer.response.status() } else { answer.status },
+            status: answer.sent_status(),
             bytes_sent: answer.bytes_sent,
             bytes_received,
             times: self.times,

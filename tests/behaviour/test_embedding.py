@@ -1,0 +1,232 @@
+"""Steps 1 to 6, in somebody's program - barkeep.Server and barkeep.serve beside other things."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import urllib.request
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+import barkeep
+from barkeep.errors import ListenError, SettingError
+from tests.behaviour import usage
+from tests.behaviour.clients import Client, CutShortError
+from tests.behaviour.conftest import address_of
+from tests.behaviour.kinds import Connect
+from tests.behaviour.processes import clean_environ
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+TEXT = ("Content-Type", "text/plain")
+MIB = 1024 * 1024
+
+
+def hello(_environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """A few bytes."""
+    start_response("200 OK", [TEXT])
+    return [b"hello"]
+
+
+class Blocking:
+    """An application that waits until it may go on."""
+
+    def __init__(self) -> None:
+        self.arrived, self.may_go_on = threading.Semaphore(0), threading.Event()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        self.arrived.release()
+        self.may_go_on.wait()
+        return hello(environ, start_response)
+
+
+def ask(server: barkeep.Server) -> bytes:
+    """One request on a connection of its own."""
+    client = Client(address_of(server))
+    try:
+        return client.ask().body
+    finally:
+        client.close()
+
+
+def test_server_serves_within_a_with_statement_and_not_after_it() -> None:
+    with barkeep.Server(hello, bind="127.0.0.1:0") as server:
+        address = address_of(server)
+        with urllib.request.urlopen(server.url, timeout=20) as answer:
+            assert answer.read() == b"hello"
+    with pytest.raises(ConnectionRefusedError):
+        Client(address)
+
+
+def test_url_is_known_only_while_the_server_runs() -> None:
+    server = barkeep.Server(hello, bind="127.0.0.1:0")
+    with pytest.raises(RuntimeError, match="not running"):
+        _ = server.url
+    with server:
+        assert server.url.startswith("http://127.0.0.1:")
+        with pytest.raises(RuntimeError, match="runs already"):
+            server.start()
+    with pytest.raises(RuntimeError, match="not running"):
+        _ = server.url
+
+
+def test_several_servers_of_one_process_do_not_mix() -> None:
+    def named(name: bytes) -> barkeep.Server:
+        def application(_environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+            start_response("200 OK", [TEXT])
+            return [name]
+
+        return barkeep.Server(application, bind="127.0.0.1:0", threads=1)
+
+    with named(b"one") as one, named(b"two") as two, named(b"three") as three:
+        assert [ask(server) for server in (three, one, two)] == [b"three", b"one", b"two"]
+        two.stop()
+        assert [ask(server) for server in (one, three)] == [b"one", b"three"]
+
+
+def test_server_may_be_started_again_after_a_stop() -> None:
+    server = barkeep.Server(hello, bind="127.0.0.1:0")
+    for _ in range(3):
+        with server:
+            assert ask(server) == b"hello"
+
+
+def test_stop_answers_what_is_in_flight(connect: Connect) -> None:
+    application = Blocking()
+    server = barkeep.Server(application, bind="127.0.0.1:0")
+    server.start()
+    client = connect(server)
+    client.get()
+    assert application.arrived.acquire(timeout=20)
+    stopped: list[bool] = []
+    stopping = threading.Thread(target=lambda: stopped.append(server.stop()))
+    stopping.start()
+    application.may_go_on.set()
+    answer = client.answer()
+    stopping.join(20)
+    assert answer.body == b"hello"
+    assert stopped == [True]
+
+
+def test_stop_aborts_what_is_not_done_in_time_and_says_so(connect: Connect, cleanup: ExitStack) -> None:
+    application = Blocking()
+    cleanup.callback(application.may_go_on.set)
+    server = barkeep.Server(application, bind="127.0.0.1:0")
+    server.start()
+    client = connect(server)
+    client.get()
+    assert application.arrived.acquire(timeout=20)
+    assert server.stop(graceful_timeout=0) is False
+    with pytest.raises(CutShortError):
+        client.answer()
+
+
+def test_stop_of_a_server_that_does_not_run_is_nothing() -> None:
+    server = barkeep.Server(hello, bind="127.0.0.1:0")
+    assert server.stop() is True
+
+
+def test_wrong_setting_is_refused_when_the_server_is_made() -> None:
+    with pytest.raises(SettingError, match='no setting "treads".*threads'):
+        barkeep.Server(hello, treads=4)
+
+
+def test_failed_start_leaves_nothing_open() -> None:
+    with barkeep.Server(hello, bind="127.0.0.1:0") as server:
+        _host, port = address_of(server)
+        before = usage.descriptors()
+        for _ in range(3):
+            with pytest.raises(ListenError, match=str(port)):
+                barkeep.Server(hello, bind=["127.0.0.1:0", f"127.0.0.1:{port}"]).start()
+        assert usage.descriptors() == before
+
+
+def test_start_that_fails_after_the_listeners_leaves_nothing_open(tmp_path: Path) -> None:
+    before = usage.descriptors(), usage.threads()
+    missing = str(tmp_path / "missing" / "access.log")
+    with pytest.raises((OSError, barkeep_error())):
+        barkeep.Server(hello, bind="127.0.0.1:0", access_log=missing).start()
+    assert (usage.descriptors(), usage.threads()) == before
+
+
+def barkeep_error() -> type[Exception]:
+    """The base of Barkeep's errors."""
+    from barkeep.errors import BarkeepError
+
+    return BarkeepError
+
+
+def test_thousand_starts_and_stops_leak_no_descriptor_thread_or_memory() -> None:
+    def start_and_stop(times: int) -> None:
+        for _ in range(times):
+            with barkeep.Server(hello, bind="127.0.0.1:0", threads=2) as server:
+                assert ask(server) == b"hello"
+
+    start_and_stop(100)
+    before = usage.descriptors(), usage.threads()
+    memory_before = usage.memory_bytes()
+    start_and_stop(1000)
+    assert (usage.descriptors(), usage.threads()) == before
+    # 2 KiB a time would be a leak that matters; allocators keep some pages.
+    assert usage.memory_bytes() - memory_before < 2 * MIB
+
+
+def test_stops_with_open_connections_leak_nothing(connect: Connect) -> None:
+    def start_and_stop(times: int) -> None:
+        for _ in range(times):
+            server = barkeep.Server(hello, bind="127.0.0.1:0", threads=2)
+            server.start()
+            clients = [Client(address_of(server)) for _ in range(4)]
+            assert clients[0].ask().body == b"hello"
+            clients[1].send(b"GET / HTTP/1.1\r\n")
+            clients[2].post("/", b"half", length=8)
+            server.stop(graceful_timeout=0)
+            for client in clients:
+                client.close()
+
+    start_and_stop(10)
+    before = usage.descriptors(), usage.threads()
+    start_and_stop(50)
+    assert (usage.descriptors(), usage.threads()) == before
+
+
+IN_A_THREAD = """
+import signal, sys, threading
+import barkeep
+
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [b"hello"]
+
+before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)]
+threading.Thread(
+    target=barkeep.serve, args=(application,), kwargs={"bind": "127.0.0.1:0"}, daemon=True
+).start()
+sys.stdin.readline()
+after = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)]
+print("unchanged" if before == after else "changed")
+"""
+
+
+def test_serve_in_a_thread_serves_and_leaves_signals_alone(connect: Connect) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", IN_A_THREAD],
+        env=clean_environ(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as program:
+        assert program.stderr is not None
+        url = program.stderr.readline().rpartition("listening on http://")[2].strip()
+        host, _, port = url.rpartition(":")
+        assert connect((host, int(port))).ask().body == b"hello"
+        output, _errors = program.communicate("\n", timeout=20)
+    assert output == "unchanged\n"
+    assert program.returncode == 0
