@@ -12,7 +12,7 @@ import pytest
 # Tests import their helpers as `tests.apps`, also under the bare `pytest` command.
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from tests.apps import Served  # noqa: E402 - found through the line above
+from tests.apps import Served
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication

@@ -16,8 +16,10 @@ from tests.behaviour.gates import wait_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from wsgiref.types import StartResponse, WSGIEnvironment
+
+    Application = Callable[..., Iterable[bytes]]
 
 TEXT = ("Content-Type", "text/plain")
 PIECE_BYTES = 64 * 1024
@@ -26,7 +28,8 @@ PIECE_BYTES = 64 * 1024
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     """Answer by the first segment of the path."""
     _, name, *rest = environ["PATH_INFO"].split("/")
-    return ANSWERS[name](environ, start_response, *rest)
+    answer: Application = ANSWERS[name]
+    return answer(environ, start_response, *rest)
 
 
 def hello(_environ: WSGIEnvironment, start_response: StartResponse, *_: str) -> Iterable[bytes]:
@@ -79,7 +82,7 @@ def fail(_environ: WSGIEnvironment, start_response: StartResponse, *_: str) -> I
     raise RuntimeError("on purpose")
 
 
-ANSWERS = {
+ANSWERS: dict[str, Application] = {
     "": hello,
     "gate": gate,
     "stream": stream,

@@ -1,4 +1,4 @@
-"""Steps 2, 3 and 6, from outside - a raw client that reads answers strictly and sees how a connection ends."""
+"""Steps 2 to 6 from outside - a raw client: reads answers strictly, sees how a connection ends."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Address = tuple[str, int] | str
 
 
 class CutShortError(Exception):
-    """The connection ended before an answer was complete. was_reset: by RST, which no client takes for an end."""
+    """The connection ended before an answer was complete; was_reset: by RST, no end for anybody."""
 
     def __init__(self, received: bytes, was_reset: bool) -> None:
         super().__init__(f"{'reset' if was_reset else 'closed'} after {received[-200:]!r}")

@@ -1,4 +1,4 @@
-"""Fixtures of the behaviour tests: servers in this process and in others, clients and gates, all closed after."""
+"""Fixtures of the behaviour tests: servers in this process and in others, clients, gates; closed after."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Step 5, from outside - a place where an application waits until the test lets it go on, across processes.
+"""Step 5 from outside - a place where an application waits until the test lets it go on, across processes.
 
 The test learns who has arrived from a connection and lets it go by closing it, so nobody waits for time.
 """

@@ -1,4 +1,4 @@
-"""All six steps, from outside - a server in a process of its own: its log, its signals, its end and what it uses."""
+"""Steps 1 to 6 from outside - a server in a process of its own: its log, signals, end and usage."""
 
 from __future__ import annotations
 
@@ -109,6 +109,10 @@ class ServerProcess:
         while self._read(until_s):
             pass
         return self._process.wait(max(0.0, until_s - time.monotonic()))
+
+    def wait_unread(self) -> int:
+        """Its exit code, without reading its log."""
+        return self._process.wait(WAIT_S)
 
     def stop(self) -> int:
         """SIGTERM, then its exit code."""

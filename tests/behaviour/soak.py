@@ -96,7 +96,9 @@ def main() -> int:
     """Run as the command says; the exit code tells whether something grew."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=2_000_000)
-    parser.add_argument("--client", nargs=4, metavar=("HOST", "PORT", "REQUESTS", "SEED"), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--client", nargs=4, metavar=("HOST", "PORT", "REQUESTS", "SEED"), help=argparse.SUPPRESS
+    )
     words = parser.parse_args()
     if words.client:
         host, port, requests, seed = words.client

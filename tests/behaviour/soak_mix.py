@@ -1,4 +1,4 @@
-"""Steps 2 to 6, from outside - the soak's requests of every kind: each is checked, whole, refused or cut."""
+"""Steps 2 to 6 from outside - the soak's requests of every kind: each is checked, whole, refused or cut."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Step 6 of 6, from outside - the access log: one line for every request, however it ended, that nobody can forge."""
+"""Step 6 from outside - the access log: a line for every request, however it ended, and none forged."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SHORT_S = 0.3
 TEXT = ("Content-Type", "text/plain")
 COMBINED = re.compile(
-    r'(?P<client>\S+) - - \[\d{2}/[A-Z][a-z]{2}/\d{4}:\d{2}:\d{2}:\d{2} \+0000\] '
+    r"(?P<client>\S+) - - \[\d{2}/[A-Z][a-z]{2}/\d{4}:\d{2}:\d{2}:\d{2} \+0000\] "
     r'"(?P<request>(?:[^"\\]|\\.)*)" (?P<status>\d+) (?P<bytes>\d+) '
     r'"(?P<referer>(?:[^"\\]|\\.)*)" "(?P<agent>(?:[^"\\]|\\.)*)"'
 )
@@ -83,7 +83,9 @@ def application() -> Application:
 
 @pytest.fixture
 def logged(serve: Serve, cleanup: ExitStack, tmp_path: Path, application: Application) -> Logged:
-    made = Logged(serve, tmp_path / "access.log", application, threads=2, head_timeout=SHORT_S, body_timeout=SHORT_S)
+    made = Logged(
+        serve, tmp_path / "access.log", application, threads=2, head_timeout=SHORT_S, body_timeout=SHORT_S
+    )
     cleanup.callback(application.may_go_on.set)
     return made
 
@@ -286,7 +288,9 @@ def test_head_request_sends_no_bytes_of_body(logged: Logged, connect: Connect) -
 
 
 FORGERY = 'agent" 200 5\\" "x'
-FORGED_BYTES = b"GET /%s HTTP/1.1\r\nHost: localhost\r\nUser-Agent: %s\r\nReferer: \xff\x80\xc3\xa9\t}{\r\n\r\n"
+FORGED_BYTES = (
+    b"GET /%s HTTP/1.1\r\nHost: localhost\r\nUser-Agent: %s\r\nReferer: \xff\x80\xc3\xa9\t}{\r\n\r\n"
+)
 
 
 @pytest.mark.parametrize("form", ["combined", "json", '{client} "{user_agent}" "{referer}" {status}'])

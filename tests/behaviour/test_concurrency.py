@@ -1,4 +1,4 @@
-"""Steps 4 and 5 of 6, from outside - application threads: all are used, none holds up the others, order is kept."""
+"""Steps 4 and 5 from outside - application threads: all are used, none holds up the others, order is kept."""
 
 from __future__ import annotations
 
@@ -71,9 +71,7 @@ def test_as_many_requests_run_at_once_as_there_are_threads(
     assert [client.answer().body for client in clients] == [b"together"] * (2 * threads)
 
 
-def test_stuck_threads_do_not_stop_the_others(
-    serve: Serve, connect: Connect, cleanup: ExitStack
-) -> None:
+def test_stuck_threads_do_not_stop_the_others(serve: Serve, connect: Connect, cleanup: ExitStack) -> None:
     application = Blocking()
     server = serve(application, threads=4)
     cleanup.callback(application.may_go_on.set)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import barkeep
-from barkeep.errors import ListenError, SettingError
+from barkeep.errors import BarkeepError, ListenError, SettingError
 from tests.behaviour import usage
 from tests.behaviour.clients import Client, CutShortError
 from tests.behaviour.conftest import address_of
@@ -133,13 +133,13 @@ def test_stop_of_a_server_that_does_not_run_is_nothing() -> None:
 
 
 def test_wrong_setting_is_refused_when_the_server_is_made() -> None:
-    with pytest.raises(SettingError, match='no setting "treads".*threads'):
+    with pytest.raises(SettingError, match=r'no setting "treads".*threads'):
         barkeep.Server(hello, treads=4)
 
 
 def test_failed_start_leaves_nothing_open() -> None:
     with barkeep.Server(hello, bind="127.0.0.1:0") as server:
-        _host, port = address_of(server)
+        port = server.url.rpartition(":")[2]
         before = usage.descriptors()
         for _ in range(3):
             with pytest.raises(ListenError, match=str(port)):
@@ -150,16 +150,9 @@ def test_failed_start_leaves_nothing_open() -> None:
 def test_start_that_fails_after_the_listeners_leaves_nothing_open(tmp_path: Path) -> None:
     before = usage.descriptors(), usage.threads()
     missing = str(tmp_path / "missing" / "access.log")
-    with pytest.raises((OSError, barkeep_error())):
+    with pytest.raises((OSError, BarkeepError)):
         barkeep.Server(hello, bind="127.0.0.1:0", access_log=missing).start()
     assert (usage.descriptors(), usage.threads()) == before
-
-
-def barkeep_error() -> type[Exception]:
-    """The base of Barkeep's errors."""
-    from barkeep.errors import BarkeepError
-
-    return BarkeepError
 
 
 def test_thousand_starts_and_stops_leak_no_descriptor_thread_or_memory() -> None:
@@ -230,3 +223,36 @@ def test_serve_in_a_thread_serves_and_leaves_signals_alone(connect: Connect) -> 
         output, _errors = program.communicate("\n", timeout=20)
     assert output == "unchanged\n"
     assert program.returncode == 0
+
+
+IN_THE_MAIN_THREAD = """
+import signal, sys
+import barkeep
+
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [b"hello"]
+
+before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)]
+code = barkeep.serve(application, bind="127.0.0.1:0")
+after = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)]
+print(code, "restored" if before == after else "changed")
+"""
+
+
+def test_serve_in_the_main_thread_ends_on_sigterm_and_gives_signals_back(connect: Connect) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", IN_THE_MAIN_THREAD],
+        env=clean_environ(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as program:
+        assert program.stderr is not None
+        url = program.stderr.readline().rpartition("listening on http://")[2].strip()
+        host, _, port = url.rpartition(":")
+        assert connect((host, int(port))).ask().body == b"hello"
+        program.terminate()
+        output, _errors = program.communicate(timeout=20)
+    assert output == "0 restored\n"

@@ -1,12 +1,13 @@
-"""Steps 3 to 6, from outside - the error log: one event one line, and no text can pass for an event of its own."""
+"""Steps 3 to 6 from outside - the error log: one event one line, and no text passes for an event."""
 
 from __future__ import annotations
 
 import re
+import signal
 
 import pytest
 
-from tests.behaviour.kinds import Connect, Serve
+from tests.behaviour.kinds import Connect, Serve, Spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,3 +94,25 @@ def test_target_in_an_event_is_escaped(
     assert connect(server).ask(f"/%0a{FORGED.replace(' ', '%20')}").status == 500
     server.stop()
     assert not [event for event in events(capfd.readouterr().err) if event.startswith(FORGED)]
+
+
+def test_log_that_nobody_reads_holds_up_neither_requests_nor_a_stop(spawn: Spawn, connect: Connect) -> None:
+    server = spawn()
+    address = server.address()
+    # Each leaves a traceback of some hundred bytes; a pipe holds 64 KiB.
+    for _ in range(500):
+        assert connect(address).ask("/no-such-answer").status == 500
+    assert connect(address).ask().status == 200
+    server.send(signal.SIGTERM)
+    assert server.wait_unread() == 0
+
+
+def test_access_log_on_a_full_disk_is_told_once_and_holds_up_nothing(spawn: Spawn, connect: Connect) -> None:
+    server = spawn("--access-log", "/dev/full")
+    client = connect(server.address())
+    assert client.ask().status == 200
+    server.wait_for_log("cannot write the access log")
+    for _ in range(200):
+        assert client.ask().status == 200
+    assert server.stop() == 0
+    assert len([line for line in server.log if "cannot write the access log" in line]) == 1

@@ -1,7 +1,8 @@
-"""Step 1 of 6, from outside - every kind of listener serves: TCP, unix, inherited, several at once."""
+"""Step 1 from outside - every kind of listener serves: TCP, unix, inherited, several at once."""
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import stat
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.behaviour.clients import CutShortError
 from tests.behaviour.kinds import Connect
 from tests.behaviour.processes import APPLICATION, ServerProcess, clean_environ
 
@@ -38,6 +40,18 @@ def inherited(cleanup: ExitStack) -> socket.socket:
     os.dup2(opened.fileno(), HIGH_DESCRIPTOR)
     cleanup.callback(os.close, HIGH_DESCRIPTOR)
     return opened
+
+
+def free_port() -> int:
+    """A port that nobody listens on, below those that the kernel gives to clients."""
+    for port in range(20_000 + os.getpid() % 5000, 30_000):
+        with closing(socket.socket()) as tried:
+            try:
+                tried.bind(("0.0.0.0", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("every port is taken")
 
 
 def test_unix_socket_serves_has_its_mode_and_is_removed_at_the_end(
@@ -80,8 +94,7 @@ def test_several_binds_are_served_by_one_process(run: Run, connect: Connect, tmp
 
 
 def test_port_in_the_environment_means_every_interface(run: Run, connect: Connect) -> None:
-    with closing(socket.create_server(("127.0.0.1", 0))) as chooser:
-        port = chooser.getsockname()[1]
+    port = free_port()
     server = run(APPLICATION, PORT=str(port))
     server.wait_for_log(f"listening on http://0.0.0.0:{port}")
     assert connect(("127.0.0.1", port)).ask().body == b"hello"
@@ -125,3 +138,30 @@ def test_socket_of_systemd_keeps_its_queue_between_two_servers(
     second = cleanup.enter_context(closing(ServerProcess(*words, pass_fds=(HIGH_DESCRIPTOR,))))
     assert waiting.answer().body == b"hello"
     assert second.stop() == 0
+
+
+def test_client_of_a_unix_socket_has_no_address_in_environ_or_log(
+    run: Run, connect: Connect, tmp_path: Path
+) -> None:
+    (tmp_path / "tavern.py").write_text(
+        "def app(environ, start_response):\n"
+        "    start_response('200 OK', [])\n"
+        "    names = ('REMOTE_ADDR', 'REMOTE_PORT', 'SERVER_NAME', 'SERVER_PORT')\n"
+        "    return [repr([environ.get(name) for name in names]).encode()]\n"
+    )
+    words = ("--bind", f"unix:{tmp_path / 'site.sock'}", "--access-log", "-", "--access-log-format", "json")
+    server = run("tavern:app", *words)
+    assert connect(server.address()).ask().body == repr(["", "", "localhost", "80"]).encode()
+    assert server.stop() == 0
+    record = json.loads(server.output())
+    assert (record["client"], record["client_port"]) == ("unix", None)
+
+
+def test_failure_mid_stream_is_visible_over_a_unix_socket(run: Run, connect: Connect, tmp_path: Path) -> None:
+    server = run(APPLICATION, "--bind", f"unix:{tmp_path / 'site.sock'}")
+    client = connect(server.address())
+    client.get("/fail")
+    # There is no reset on a unix socket; the last chunk that is missing tells.
+    with pytest.raises(CutShortError):
+        client.answer()
+    assert server.stop() == 0

@@ -1,4 +1,4 @@
-"""Steps 1 and 2 of 6, from outside - when descriptors or connections run out, clients wait and nothing spins."""
+"""Steps 1 and 2 from outside - when descriptors or connections run out, clients wait and nothing spins."""
 
 from __future__ import annotations
 

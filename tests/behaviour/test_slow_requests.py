@@ -1,4 +1,4 @@
-"""Steps 2 and 3 of 6, from outside - slow and silent clients: nobody else waits for them, and each has a deadline."""
+"""Steps 2 and 3 from outside - slow and silent clients: nobody else waits, and each has a deadline."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def read_all(environ: WSGIEnvironment, start_response: StartResponse) -> Iterabl
 
 
 def wait_for_deadline(connect: Connect, server: barkeep.Server) -> None:
-    """Until a client that begins now is too slow for its head: the server's own clock says that time has passed."""
+    """Until a client that begins now is too slow for its head: by the server's own clock, time has passed."""
     witness = connect(server)
     witness.send(b"GET")
     assert witness.answer().status == 408
@@ -49,9 +49,7 @@ def test_half_heads_do_not_stop_another_request(serve: Serve, connect: Connect, 
 
 
 @pytest.mark.parametrize("request_buffer", [1024, 1024 * 1024])
-def test_half_bodies_do_not_stop_another_request(
-    serve: Serve, connect: Connect, request_buffer: int
-) -> None:
+def test_half_bodies_do_not_stop_another_request(serve: Serve, connect: Connect, request_buffer: int) -> None:
     # Streamed bodies occupy a thread each, so there is one more.
     server = serve(read_all, threads=13, request_buffer=request_buffer)
     slow = [connect(server) for _ in range(12)]

@@ -1,4 +1,4 @@
-"""Steps 5 and 6 of 6, from outside - what fails is seen: by the client as a cut, by the operator in the log."""
+"""Steps 5 and 6 from outside - what fails is seen: by the client as a cut, by the operator in the log."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def descriptors() -> int:
-    """Descriptors that are open, without the one that is open to look."""
+    """Descriptors that are open, and one that is open to look."""
     return len(os.listdir("/proc/self/fd"))
 
 

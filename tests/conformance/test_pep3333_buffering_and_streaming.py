@@ -1,4 +1,4 @@
-"""PEP 3333, Buffering and Streaming: a chunk is on its way before the next is asked for; iterables of every kind."""
+"""PEP 3333, Buffering and Streaming: a chunk is on its way before the next is asked for."""
 
 from __future__ import annotations
 

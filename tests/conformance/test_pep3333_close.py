@@ -1,4 +1,4 @@
-"""PEP 3333, Specification Details: close() of the iterable is called exactly once, whatever became of the request."""
+"""PEP 3333, Specification Details: close() is called exactly once, whatever became of the request."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ WAIT_S = 10.0
 class Body:
     """An iterable that tells when it is closed, and fails a second close."""
 
-    def __init__(self, chunks: Iterable[bytes | BaseException], *, close_error: BaseException | None = None) -> None:
+    def __init__(
+        self, chunks: Iterable[bytes | BaseException], *, close_error: BaseException | None = None
+    ) -> None:
         self._chunks = iter(chunks)
         self._close_error = close_error
         self.closings: SimpleQueue[str] = SimpleQueue()
@@ -104,7 +106,9 @@ def test_close_is_called_once_for_other_kinds_of_request(serve: Serve, request_b
     body.check_closed_once()
 
 
-@pytest.mark.parametrize("chunks", [[ValueError()], [b"", ValueError()], [b"one", ValueError()], [b"one", SystemExit()]])
+@pytest.mark.parametrize(
+    "chunks", [[ValueError()], [b"", ValueError()], [b"one", ValueError()], [b"one", SystemExit()]]
+)
 def test_close_is_called_once_when_iteration_fails(serve: Serve, chunks: list[bytes | BaseException]) -> None:
     body = Body(chunks)
     served = serve(returning(body))

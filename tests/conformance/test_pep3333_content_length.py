@@ -1,4 +1,4 @@
-"""PEP 3333, Handling the Content-Length Header: the gateway knows the end of every answer, or cuts the connection."""
+"""PEP 3333, Handling the Content-Length Header: every answer has a known end, or is cut."""
 
 from __future__ import annotations
 

@@ -6,15 +6,17 @@ import json
 import os
 import socket
 from typing import TYPE_CHECKING
+from wsgiref import validate
 from wsgiref.util import request_uri
-from wsgiref.validate import check_environ
 
 import pytest
 
+from barkeep import Server
 from tests.apps import GET, PLAIN, echo, environ_of, json_answer
-from tests.raw_client import Client, ask
+from tests.raw_client import TIMEOUT_S, Client, ask
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from wsgiref.types import StartResponse, WSGIEnvironment
 
     from tests.apps import Serve
@@ -42,7 +44,7 @@ def test_environ_is_a_built_in_dict_of_built_in_str(serve: Serve) -> None:
 
 def test_environ_passes_the_check_of_wsgiref(serve: Serve) -> None:
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
-        check_environ(environ)  # type: ignore[no-untyped-call]
+        validate.check_environ(environ)  # type: ignore[attr-defined]
         start_response("200 OK", PLAIN)
         return [b"right"]
 
@@ -70,7 +72,13 @@ def test_script_name_is_empty_at_the_root(serve: Serve) -> None:
 
 @pytest.mark.parametrize(
     ("target", "path"),
-    [(b"/mount/x", "/x"), (b"/mount", ""), (b"/mount/", "/"), (b"/m%6Funt/x", "/x"), (b"/mountain", "/mountain")],
+    [
+        (b"/mount/x", "/x"),
+        (b"/mount", ""),
+        (b"/mount/", "/"),
+        (b"/m%6Funt/x", "/x"),
+        (b"/mountain", "/mountain"),
+    ],
 )
 def test_root_path_becomes_script_name_and_leaves_path_info(serve: Serve, target: bytes, path: str) -> None:
     environ = environ_for(serve, get(target=target), root_path="/mount")
@@ -193,6 +201,42 @@ def test_name_with_an_underscore_is_refused_when_the_setting_says_so(serve: Serv
 
 def test_proxy_field_does_not_become_http_proxy(serve: Serve) -> None:
     assert "HTTP_PROXY" not in environ_for(serve, get(b"Proxy: http://evil.example"))
+
+
+def test_fields_of_a_proxy_change_nothing_when_anyone_may_send_them(serve: Serve) -> None:
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        names = ["REMOTE_ADDR", "SERVER_NAME", "HTTP_HOST", "SCRIPT_NAME", "wsgi.url_scheme"]
+        return json_answer([environ[name] for name in names], start_response)
+
+    lines = [
+        b"X-Forwarded-For: 203.0.113.9",
+        b"X-Forwarded-Proto: https",
+        b"X-Forwarded-Host: evil.example",
+        b"X-Forwarded-Prefix: /evil",
+        b"X-Script-Name: /evil",
+        b"Forwarded: for=203.0.113.9;proto=https;host=evil.example",
+    ]
+    answer = ask(serve(application).address, get(*lines))
+    assert json.loads(answer.body) == ["127.0.0.1", "127.0.0.1", "a", "", "http"]
+
+
+def test_request_over_a_unix_socket_has_a_complete_environ(tmp_path: Path) -> None:
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        validate.check_environ(environ)  # type: ignore[attr-defined]
+        return echo(environ, start_response)
+
+    path = tmp_path / "socket"
+    with Server(application, bind=f"unix:{path}"), socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(TIMEOUT_S)
+        client.connect(str(path))
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        with client.makefile("rb") as answer:
+            environ = environ_of(answer.read().split(b"\r\n\r\n", 1)[1])
+    # PEP 3333: these two are never empty.
+    assert environ["SERVER_NAME"]
+    assert environ["SERVER_PORT"]
+    # There is no address to tell, and an invented one might be trusted.
+    assert environ["REMOTE_ADDR"] == ""
 
 
 def test_nothing_of_the_process_environment_is_in_the_environ(

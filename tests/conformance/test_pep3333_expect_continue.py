@@ -1,4 +1,4 @@
-"""PEP 3333, HTTP 1.1 Expect/Continue: 100 is sent when the application reads, or as the body is received for it."""
+"""PEP 3333, HTTP 1.1 Expect/Continue: 100 is sent when the application reads, or the body is received."""
 
 from __future__ import annotations
 

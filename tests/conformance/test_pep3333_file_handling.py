@@ -1,4 +1,4 @@
-"""PEP 3333, Optional Platform-Specific File Handling: wsgi.file_wrapper sends what read() would give, and no more."""
+"""PEP 3333, Optional Platform-Specific File Handling: what read() would give is sent, and no more."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 import os
 import tempfile
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -154,10 +155,12 @@ def test_file_like_without_close_is_sent(serve: Serve) -> None:
     assert ask(serve(sending(Endless)).address, GET).body == b"ab"
 
 
-def test_compressed_file_gives_what_read_gives_and_not_its_bytes_on_disk(serve: Serve, tmp_path: Path) -> None:
+def test_compressed_file_gives_what_read_gives_and_not_its_bytes_on_disk(
+    serve: Serve, tmp_path: Path
+) -> None:
     with gzip.open(tmp_path / "x.gz", "wb") as file:
         file.write(CONTENT)
-    assert twice(serve, sending(lambda: gzip.open(tmp_path / "x.gz", "rb"))) == CONTENT
+    assert twice(serve, sending(partial(gzip.open, tmp_path / "x.gz", "rb"))) == CONTENT
 
 
 @pytest.mark.parametrize("kind", ["TemporaryFile", "NamedTemporaryFile", "SpooledTemporaryFile"])

@@ -170,6 +170,40 @@ def test_every_line_written_to_errors_is_one_log_line(
         assert line.endswith(ending)
 
 
+def test_input_that_was_kept_cannot_reach_into_a_later_request(serve: Serve) -> None:
+    kept: list[Any] = []
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        for earlier in kept:
+            try:
+                stolen = earlier.read()
+            except OSError:
+                stolen = b""
+            assert stolen in (b"", b"first"), stolen
+        kept.append(environ["wsgi.input"])
+        start_response("200 OK", PLAIN)
+        # The first body is left for the server to read away.
+        return [environ["wsgi.input"].read()] if len(kept) > 1 else [b""]
+
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s"
+    with Client(serve(application, request_buffer=0, threads=1).address) as client:
+        assert client.ask(head % (5, b"first")).status == 200
+        answer = client.ask(head % (6, b"second"))
+        assert (answer.status, answer.body) == (200, b"second")
+
+
+def test_errors_goes_to_standard_error_only(serve: Serve, capfd: pytest.CaptureFixture[str]) -> None:
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        environ["wsgi.errors"].write("a line\n")
+        start_response("200 OK", PLAIN)
+        return [b""]
+
+    served = serve(application)
+    assert ask(served.address, GET).status == 200
+    served.stop()
+    assert capfd.readouterr().out == ""
+
+
 def test_errors_takes_texts_only(serve: Serve) -> None:
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
         with pytest.raises(TypeError, match="str, found bytes"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -29,6 +29,11 @@ def starting(status: Any, headers: Any) -> WSGIApplication:
         return [b"should not be seen"]
 
     return application
+
+
+def fail(text: str) -> NoReturn:
+    """Stands for what goes wrong in an application."""
+    raise ValueError(text)
 
 
 def check_refused(serve: Serve, capfd: pytest.CaptureFixture[str], application: WSGIApplication) -> str:
@@ -127,7 +132,8 @@ def test_malformed_header_is_answered_500_and_named_in_the_log(
 
 
 @pytest.mark.parametrize(
-    "value", ["", "+3", "-1", "0x12", "1_8", "18, 18", "18 18", "1.8e1", "\uff11\uff18", "18446744073709551616"]
+    "value",
+    ["", "+3", "-1", "0x12", "1_8", "18, 18", "18 18", "1.8e1", "\uff11\uff18", "18446744073709551616"],
 )
 def test_content_length_that_is_no_number_is_answered_500(
     serve: Serve, capfd: pytest.CaptureFixture[str], value: str
@@ -136,9 +142,7 @@ def test_content_length_that_is_no_number_is_answered_500(
     assert "Content-Length" in log
 
 
-def test_content_length_given_twice_is_answered_500(
-    serve: Serve, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_content_length_given_twice_is_answered_500(serve: Serve, capfd: pytest.CaptureFixture[str]) -> None:
     headers = [("Content-Length", "18"), ("content-length", "18")]
     assert "Content-Length" in check_refused(serve, capfd, starting("200 OK", headers))
 
@@ -174,9 +178,9 @@ def test_call_with_exc_info_before_the_head_replaces_status_and_headers(serve: S
     def application(_environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
         start_response("200 OK", [("X-First", "1"), ("Content-Length", "99"), ("Date", "never")])
         try:
-            raise ValueError("found late")
+            fail("found late")
         except ValueError:
-            start_response("503 Custom reason", [("X-Second", "2")], sys.exc_info())  # type: ignore[arg-type]
+            start_response("503 Custom reason", [("X-Second", "2")], sys.exc_info())
         return [b"replaced"]
 
     answer = ask(serve(application).address, GET)
@@ -190,9 +194,9 @@ def test_call_with_exc_info_before_the_head_replaces_status_and_headers(serve: S
 def test_first_call_may_have_exc_info(serve: Serve) -> None:
     def application(_environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
         try:
-            raise ValueError("found at once")
+            fail("found at once")
         except ValueError:
-            start_response("500 Oops", PLAIN, sys.exc_info())  # type: ignore[arg-type]
+            start_response("500 Oops", PLAIN, sys.exc_info())
         return [b"page"]
 
     assert ask(serve(application).address, GET).body == b"page"
@@ -209,7 +213,7 @@ def test_call_with_exc_info_after_the_head_raises_that_exception(serve: Serve) -
             try:
                 raise error
             except ValueError:
-                start_response("500 Oops", PLAIN, sys.exc_info())  # type: ignore[arg-type]
+                start_response("500 Oops", PLAIN, sys.exc_info())
         except ValueError as again:
             raised.put((again, again is error))
             raise
@@ -238,9 +242,9 @@ def test_head_is_not_sent_before_the_first_chunk_that_is_not_empty(serve: Serve)
         yield b""
         yield b""
         try:
-            raise ValueError("still in time")
+            fail("still in time")
         except ValueError:
-            start_response("500 In time", PLAIN, sys.exc_info())  # type: ignore[arg-type]
+            start_response("500 In time", PLAIN, sys.exc_info())
         yield b"page"
 
     answer = ask(serve(application).address, GET)

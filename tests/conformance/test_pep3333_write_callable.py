@@ -1,4 +1,4 @@
-"""PEP 3333, The write() Callable: start_response returns it, and what it is given comes before the iterable."""
+"""PEP 3333, The write() Callable: what it is given comes before the iterable."""
 
 from __future__ import annotations
 

@@ -19,7 +19,9 @@ IMF_FIXDATE = re.compile(r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d{2} [A-Z][a-z]{2} \d
 TICK = timedelta(seconds=1)
 
 
-@pytest.mark.parametrize("request_bytes", [GET, b"GET / HTTP/1.0\r\n\r\n", b"bad\r\n\r\n", b"GET / HTTP/3.0\r\n\r\n"])
+@pytest.mark.parametrize(
+    "request_bytes", [GET, b"GET / HTTP/1.0\r\n\r\n", b"bad\r\n\r\n", b"GET / HTTP/3.0\r\n\r\n"]
+)
 @pytest.mark.parametrize("application", [answering(b"x"), streaming(b"x"), answering(status="204 None")])
 def test_date_is_the_moment_of_the_answer(serve: Serve, application: object, request_bytes: bytes) -> None:
     address = serve(application).address

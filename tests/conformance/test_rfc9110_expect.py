@@ -1,4 +1,7 @@
-"""RFC 9110 section 10.1.1, Expect: one expectation is known. What the gateway makes of it: test_pep3333_expect_continue."""
+"""RFC 9110 section 10.1.1, Expect: one expectation is known, others are refused.
+
+What the gateway makes of it is in test_pep3333_expect_continue.py.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,12 @@ if TYPE_CHECKING:
     from tests.apps import Serve
 
 
-@pytest.mark.parametrize("value", [b"200-ok", b"100-continue, x", b"100-continue;q=1", b"100-continue2", b"x"])
-def test_unknown_expectation_is_refused_with_417_and_nothing_behind_it_is_read(serve: Serve, value: bytes) -> None:
+@pytest.mark.parametrize(
+    "value", [b"200-ok", b"100-continue, x", b"100-continue;q=1", b"100-continue2", b"x"]
+)
+def test_unknown_expectation_is_refused_with_417_and_nothing_behind_it_is_read(
+    serve: Serve, value: bytes
+) -> None:
     head = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: " + value + b"\r\nContent-Length: 5\r\n\r\n"
     with Client(serve(echo).address) as client:
         client.send(head + b"hello" + GET)

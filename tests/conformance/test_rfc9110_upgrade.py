@@ -1,4 +1,4 @@
-"""RFC 9110 section 7.8, Upgrade: a server may ignore it, and this one does; the request is answered as it is."""
+"""RFC 9110 section 7.8, Upgrade: a server may ignore it, and this one does."""
 
 from __future__ import annotations
 

@@ -28,7 +28,9 @@ def test_other_version_is_refused_with_505(serve: Serve, version: bytes) -> None
         client.expect_close()
 
 
-@pytest.mark.parametrize("version", [b"HTTP/1", b"HTTP/1.", b"HTTP/1.10", b"http/1.1", b"HTTPS/1.1", b"HTTP/+1.1"])
+@pytest.mark.parametrize(
+    "version", [b"HTTP/1", b"HTTP/1.", b"HTTP/1.10", b"http/1.1", b"HTTPS/1.1", b"HTTP/+1.1"]
+)
 def test_malformed_version_is_refused_with_400(serve: Serve, version: bytes) -> None:
     with Client(serve(answering(b"x")).address) as client:
         assert client.ask(b"GET / " + version + b"\r\nHost: a\r\n\r\n").status == 400
@@ -90,7 +92,9 @@ def test_head_is_read_as_bytes_and_not_as_texts(serve: Serve) -> None:
     assert environ["HTTP_X_A"].encode("latin-1").decode() == "\u560a\u560d\u2028\x85"
 
 
-@pytest.mark.parametrize("garbage", [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"])
+@pytest.mark.parametrize(
+    "garbage", [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
+)
 def test_other_protocol_is_refused_in_the_form_of_http_11(serve: Serve, garbage: bytes) -> None:
     with Client(serve(answering(b"x")).address) as client:
         client.send(garbage)

@@ -33,7 +33,9 @@ def test_request_line_of_8000_bytes_is_read(serve: Serve) -> None:
 
 @pytest.mark.parametrize("limit", [8192, 300])
 def test_request_line_above_the_limit_is_refused_with_414(serve: Serve, limit: int) -> None:
-    assert ask(serve(echo, request_line_limit=limit).address, line_of(limit) + b"Host: a\r\n\r\n").status == 200
+    assert (
+        ask(serve(echo, request_line_limit=limit).address, line_of(limit) + b"Host: a\r\n\r\n").status == 200
+    )
     check_refused(serve, line_of(limit + 1) + b"Host: a\r\n\r\n", 414, request_line_limit=limit)
 
 
@@ -54,7 +56,15 @@ def test_method_longer_than_any_known_is_refused_with_501(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [b"GET  / HTTP/1.1", b"GET /  HTTP/1.1", b"GET\t/ HTTP/1.1", b"GET / HTTP/1.1 ", b" GET / HTTP/1.1", b"GET /a b HTTP/1.1"]
+    "line",
+    [
+        b"GET  / HTTP/1.1",
+        b"GET /  HTTP/1.1",
+        b"GET\t/ HTTP/1.1",
+        b"GET / HTTP/1.1 ",
+        b" GET / HTTP/1.1",
+        b"GET /a b HTTP/1.1",
+    ],
 )
 def test_request_line_without_exactly_two_spaces_is_refused(serve: Serve, line: bytes) -> None:
     check_refused(serve, line + b"\r\nHost: a\r\n\r\n", 400)
@@ -83,14 +93,24 @@ def test_asterisk_is_for_options_only(serve: Serve) -> None:
     check_refused(serve, b"GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400)
 
 
-@pytest.mark.parametrize("target", [b"relative", b"/a#b", b"/\xc3\xa9", b"/\x01", b"/%", b"/%4", b"/%zz", b"ftp://a/", b"?x"])
+@pytest.mark.parametrize(
+    "target", [b"relative", b"/a#b", b"/\xc3\xa9", b"/\x01", b"/%", b"/%4", b"/%zz", b"ftp://a/", b"?x"]
+)
 def test_target_outside_the_grammar_is_refused(serve: Serve, target: bytes) -> None:
     check_refused(serve, b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n", 400)
 
 
 @pytest.mark.parametrize(
     "fields",
-    [b"", b"Host: a\r\nHost: a\r\n", b"Host: a\r\nhost: b\r\n", b"Host: a, b\r\n", b"Host: a b\r\n", b"Host: a/b\r\n", b"Host: u@a\r\n"],
+    [
+        b"",
+        b"Host: a\r\nHost: a\r\n",
+        b"Host: a\r\nhost: b\r\n",
+        b"Host: a, b\r\n",
+        b"Host: a b\r\n",
+        b"Host: a/b\r\n",
+        b"Host: u@a\r\n",
+    ],
 )
 def test_host_that_is_not_there_exactly_once_and_valid_is_refused(serve: Serve, fields: bytes) -> None:
     check_refused(serve, b"GET / HTTP/1.1\r\n" + fields + b"\r\n", 400)

@@ -1,4 +1,4 @@
-"""RFC 9112 section 4, Status Line: version, three digits, and a reason that may be empty, with both spaces."""
+"""RFC 9112 section 4, Status Line: version, three digits, a reason that may be empty, both spaces."""
 
 from __future__ import annotations
 

@@ -24,8 +24,9 @@ def check_refused(serve: Serve, lines: bytes, status: int, **settings: object) -
 @pytest.mark.parametrize(
     "line",
     [
-        b"Name : value", b"Name\t: value", b": value", b"Name", b"Na me: value", b"Na(me: value", b"N\xc3\xa9: v",
-        b"Name\x00: v", b"\xa0Name: v", b"Name\x85: v", b"Transfer-Encoding : chunked", b"Content-Length : 5",
+        b"Name : value", b"Name\t: value", b": value", b"Name", b"Na me: value", b"Na(me: value",
+        b"N\xc3\xa9: v", b"Name\x00: v", b"\xa0Name: v", b"Name\x85: v", b"Transfer-Encoding : chunked",
+        b"Content-Length : 5",
     ],
 )  # fmt: skip
 def test_malformed_field_name_is_refused(serve: Serve, line: bytes) -> None:
@@ -42,7 +43,9 @@ def test_folded_line_is_refused(serve: Serve, fold: bytes) -> None:
     check_refused(serve, b"X-A: a" + fold + b"\r\n", 400)
 
 
-def test_whitespace_around_a_value_is_no_part_of_it_and_only_space_and_tab_are_whitespace(serve: Serve) -> None:
+def test_whitespace_around_a_value_is_no_part_of_it_and_only_space_and_tab_are_whitespace(
+    serve: Serve,
+) -> None:
     request = b"GET / HTTP/1.1\r\nHost: a\r\nX-A: \t b c\t \r\nX-B:\xa0\x85\r\n\r\n"
     environ = environ_of(ask(serve(echo).address, request).body)
     assert (environ["HTTP_X_A"], environ["HTTP_X_B"]) == ("b c", "\xa0\x85")

@@ -1,4 +1,4 @@
-"""RFC 9112 section 6, Message Body: one way to know the end of a body, and no request after a doubt about it."""
+"""RFC 9112 section 6, Message Body: one way to know the end of a body, no request after a doubt."""
 
 from __future__ import annotations
 
@@ -128,7 +128,9 @@ def test_declared_body_above_the_limit_is_refused_with_413_before_it_is_read(ser
 def test_chunked_body_above_the_limit_is_refused_with_413(serve: Serve, request_buffer: int) -> None:
     settings = {"max_request_body": 1000, "request_buffer": request_buffer}
     with Client(serve(echo, **settings).address) as client:
-        client.send(post(b"Transfer-Encoding: chunked") + b"3e8\r\n" + b"x" * 1000 + b"\r\n1\r\nx\r\n0\r\n\r\n")
+        client.send(
+            post(b"Transfer-Encoding: chunked") + b"3e8\r\n" + b"x" * 1000 + b"\r\n1\r\nx\r\n0\r\n\r\n"
+        )
         assert client.read_answer().status == 413
         client.expect_close()
 

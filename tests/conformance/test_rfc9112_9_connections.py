@@ -32,7 +32,9 @@ def test_http_11_connection_persists_without_a_word(serve: Serve, application: o
             assert not client.ask(GET).head.has("Connection")
 
 
-@pytest.mark.parametrize("value", [b"close", b"Close", b"CLOSE", b"x, close", b"close, TE", b"keep-alive, close"])
+@pytest.mark.parametrize(
+    "value", [b"close", b"Close", b"CLOSE", b"x, close", b"close, TE", b"keep-alive, close"]
+)
 @BODY_KINDS
 def test_close_is_honoured_and_repeated(serve: Serve, application: object, value: bytes) -> None:
     with Client(serve(application).address) as client:
@@ -156,8 +158,10 @@ def test_client_that_leaves_within_a_head_is_told_and_logged(
 
 
 @pytest.mark.parametrize("sent_behind", [10_000, 300_000])
-def test_answer_before_a_close_is_not_lost_to_a_client_that_still_sends(serve: Serve, sent_behind: int) -> None:
-    # Closing with bytes unread would make the kernel reset the connection, and the answer would be lost (9.6).
+def test_answer_before_a_close_is_not_lost_to_a_client_that_still_sends(
+    serve: Serve, sent_behind: int
+) -> None:
+    # Closing with bytes unread would make the kernel reset the connection: the answer would be lost (9.6).
     body = b"y" * 200_000
     with Client(serve(answering(body)).address) as client:
         client.send(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))

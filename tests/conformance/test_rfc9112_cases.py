@@ -1,4 +1,4 @@
-"""RFC 9112: every raw request case of tests/cases through a real socket, and a sample of them cut at every byte."""
+"""RFC 9112: every raw request case of tests/cases through a real socket, and a sample cut at every byte."""
 
 from __future__ import annotations
 
@@ -157,8 +157,8 @@ def test_case_cut_at_any_byte_gives_the_same(address: Address, name: str) -> Non
         for cut in range(1, len(case.data)):
             with Client(address) as client:
                 client.send(case.data[:cut])
-                # The I/O thread takes its connections in turn: once it has answered twice here, it has met the
-                # first piece there.
+                # The I/O thread takes its connections in turn: once it has answered twice here, it
+                # has met the first piece there.
                 other.ask(GET)
                 other.ask(GET)
                 client.send(case.data[cut:])

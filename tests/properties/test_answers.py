@@ -1,4 +1,4 @@
-"""Whatever an application answers arrives equal and framed; what breaks its own promise never looks complete."""
+"""Whatever an application answers arrives equal and framed; a broken promise never looks complete."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ CHUNKS = st.lists(
     st.one_of(
         st.binary(max_size=50),
         # Around the sizes at which the engine changes how it sends.
-        st.sampled_from([32 * 1024, 32 * 1024 + 1, 64 * 1024, 256 * 1024, 300_000]).map(lambda size: b"z" * size),
+        st.sampled_from([32 * 1024, 32 * 1024 + 1, 64 * 1024, 256 * 1024, 300_000]).map(
+            lambda size: b"z" * size
+        ),
     ),
     max_size=6,
 )
@@ -58,7 +60,8 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
                 write(chunk)
             return list(chunks[at:])
         case "file" | "file-like":
-            file: Any = tempfile.TemporaryFile() if PLAN.kind == "file" else io.BytesIO()
+            open_file: Any = tempfile.TemporaryFile if PLAN.kind == "file" else io.BytesIO
+            file = open_file()
             file.write(b"".join(chunks))
             file.seek(0)
             wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"](file)

@@ -1,4 +1,4 @@
-"""wsgi.input equals io.BytesIO over the body, for any sequence of calls, however the body is framed and received."""
+"""wsgi.input equals io.BytesIO over the body, for any calls, however the body is framed and received."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ Call = tuple[str, "int | None"]
 
 BODIES = st.one_of(
     st.binary(max_size=200),
-    st.lists(st.sampled_from([b"\n", b"\n\n", b"line\n", b"\r\n", b"no end", b"x" * 70]), max_size=30).map(b"".join),
+    st.lists(st.sampled_from([b"\n", b"\n\n", b"line\n", b"\r\n", b"no end", b"x" * 70]), max_size=30).map(
+        b"".join
+    ),
     # Beyond one receive and beyond the pieces the engine reads in.
     st.integers(60_000, 200_000).map(lambda size: (b"a" * 997 + b"\n") * (size // 998) + b"tail"),
 )
 SIZES = st.one_of(st.none(), st.integers(-2, 80), st.sampled_from([1024, 65_536, 65_537, 10**9]))
 CALLS = st.lists(
-    st.one_of(
-        st.tuples(st.sampled_from(["read", "readline", "readlines"]), SIZES), st.just(("next", None))
-    ),
+    st.one_of(st.tuples(st.sampled_from(["read", "readline", "readlines"]), SIZES), st.just(("next", None))),
     max_size=12,
 )
 
@@ -69,7 +69,7 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> list
 
 @pytest.fixture(scope="module", params=[0, 100, 1024 * 1024], ids=["streamed", "partly streamed", "whole"])
 def client(request: pytest.FixtureRequest) -> Iterator[Client]:
-    """A connection to a server that receives bodies up to so many bytes whole; it lives through all examples."""
+    """A connection to a server that receives small bodies whole; it lives through all examples."""
     served = Served(application, request_buffer=request.param)
     with Client(served.address) as client:
         yield client
@@ -100,7 +100,8 @@ def test_chunked_body_reads_as_its_twin(
 ) -> None:
     # Tiny chunks only where there are few: 200,000 of one byte would show nothing more.
     least = len(body) // 500 + 1
-    chunks, at = [], 0
+    chunks: list[bytes] = []
+    at = 0
     while at < len(body):
         piece = body[at : at + max(least, sizes[len(chunks) % len(sizes)])]
         chunks.append(b"%x\r\n%s\r\n" % (len(piece), piece))

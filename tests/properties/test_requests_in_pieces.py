@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -21,7 +22,9 @@ VALUE_BYTES = st.binary(max_size=20).map(
     lambda value: bytes(byte for byte in value if byte == 9 or 32 <= byte != 127).strip(b" \t")
 )
 PATHS = st.lists(
-    st.one_of(st.sampled_from(list("/abc.~-_;=@:!$&'()*+,")), st.integers(0, 255).map(lambda byte: f"%{byte:02X}")),
+    st.one_of(
+        st.sampled_from(list("/abc.~-_;=@:!$&'()*+,")), st.integers(0, 255).map(lambda byte: f"%{byte:02X}")
+    ),
     max_size=15,
 ).map(lambda parts: "/" + "".join(parts))
 QUERIES = st.text("abc=&%?/", max_size=10)
@@ -30,7 +33,9 @@ QUERIES = st.text("abc=&%?/", max_size=10)
 @st.composite
 def requests(draw: st.DrawFn) -> tuple[bytes, dict[str, Any]]:
     """The bytes of one request, and what the application must be told of it."""
-    method = draw(st.one_of(st.sampled_from(["GET", "POST", "PUT"]), st.text(TOKEN_BYTES, min_size=1, max_size=9)))
+    method = draw(
+        st.one_of(st.sampled_from(["GET", "POST", "PUT"]), st.text(TOKEN_BYTES, min_size=1, max_size=9))
+    )
     method = "M" + method if method in ("CONNECT", "HEAD") else method
     path, query = draw(PATHS), draw(QUERIES)
     fields = draw(st.lists(st.tuples(NAMES, VALUE_BYTES), max_size=6))
@@ -93,7 +98,7 @@ def test_requests_in_any_pieces_are_what_was_sent(
     data = b"".join(request for request, _ in sent)
     places = sorted({int(cut * len(data)) for cut in cuts} | {0, len(data)})
     with Client(address) as client:
-        for begin, end in zip(places, places[1:], strict=False):
+        for begin, end in pairwise(places):
             client.send(data[begin:end])
             other.ask(GET)
         for _, facts in sent:

@@ -11,13 +11,16 @@ pub enum Stage {
     HeadSet,
     /// The head is on its way.
     Body,
+    /// Every byte that Content-Length promised is on its way, and the connection has moved on, though the application
+    /// has not finished: what it still gives is cut.
+    Sent,
     /// Nothing more is accepted.
     Finished,
 }
 
 impl Stage {
     pub fn is_after_head(self) -> bool {
-        matches!(self, Stage::Body | Stage::Finished)
+        matches!(self, Stage::Body | Stage::Sent | Stage::Finished)
     }
 }
 
@@ -90,6 +93,15 @@ impl Answer {
             | ResponseFraming::HeadOnly { .. }
             | ResponseFraming::Chunked
             | ResponseFraming::Close => 0,
+        }
+    }
+
+    /// Whether the peer has all that it can get, whatever the application still gives.
+    pub fn is_whole(&self) -> bool {
+        match self.framing {
+            ResponseFraming::Length { .. } => self.bytes_missing() == 0,
+            ResponseFraming::NoBody | ResponseFraming::HeadOnly { .. } => true,
+            ResponseFraming::Chunked | ResponseFraming::Close => false,
         }
     }
 

@@ -122,7 +122,6 @@ impl Connection {
                 return None;
             }
         };
-        state.has_served = true;
         state.transport.as_ref()?;
         let now_ms = crate::clock::now_ms();
         match stay(stream, keep_alive) {

@@ -48,7 +48,7 @@ impl ApplicationThread {
                 Taken::Closed => return Ok(None),
                 Taken::Seated => {
                     py.detach(|| hand_over.wait(&self.seat));
-                    hand_over.arrived();
+                    hand_over.arrived(&self.seat);
                 }
             }
         }

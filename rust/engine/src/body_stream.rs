@@ -22,9 +22,19 @@ enum Attempt {
 impl Connection {
     /// Appends at least one and at most `room` decoded bytes to `out`; none at the end of the body. Waits for the
     /// peer: called without the GIL.
-    pub fn read_body(&self, shared: &Shared, room: usize, out: &mut Vec<u8>) -> Result<usize, BodyFault> {
+    pub fn read_body(
+        &self,
+        shared: &Shared,
+        exchange: u32,
+        room: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<usize, BodyFault> {
         loop {
             let mut guard = self.lock();
+            if !matches!(&guard.phase, Phase::Serving(serving) if serving.number == exchange) {
+                // The answer was finished; what comes now belongs to others.
+                return Err(BodyFault::Gone);
+            }
             match self.try_read(&mut guard, shared, room, out) {
                 Ok(Attempt::Bytes(bytes)) => return Ok(bytes),
                 Ok(Attempt::End) => return Ok(0),

@@ -68,8 +68,8 @@ pub struct State {
     pub waiter: Option<Thread>,
     /// The I/O thread has been asked to flush.
     pub is_flush_due: bool,
-    /// A request was answered here before: its next one has the keep-alive allowance.
-    pub has_served: bool,
+    /// Requests that were handed over. After the first, the next one has the keep-alive allowance.
+    pub exchanges: u32,
     /// Finished answers whose access-log lines wait for the last byte to leave.
     pub unlogged: Vec<Record>,
 }
@@ -92,6 +92,8 @@ pub enum Phase {
 
 /// A request that is queued, or with an application thread.
 pub struct Serving {
+    /// Counts the exchanges of the connection: an input that outlives its exchange must not read the next one's body.
+    pub number: u32,
     /// Shared with the exchange, to tell which request is unfinished.
     pub head: Arc<Head>,
     pub first_byte_ns: u64,
@@ -167,7 +169,7 @@ impl Connection {
             progress: Progress::default(),
             waiter: None,
             is_flush_due: false,
-            has_served: false,
+            exchanges: 0,
             unlogged: Vec::new(),
         };
         Connection { token, peer, listener, deadline, state: Mutex::new(state) }

@@ -6,39 +6,64 @@
 //!
 //! A thread that holds the GIL takes exchange after exchange and sleeps only when the queue is empty. The I/O
 //! thread hands over once per turn of its loop, so a batch costs one wake-up. A further thread is woken only
-//! when the queue stands still: the running ones are blocked, or compute (docs/adr/0004).
+//! when the queue stands still: the running ones are blocked, or compute. If they are blocked the GIL is free and the
+//! called thread is there at once; then it calls the next before it begins, so that a pool of sleepers fills in a
+//! chain. If they compute it comes late, and calls nobody (docs/adr/0004).
 
 use crate::clock::now_ns;
 use crate::exchange::Exchange;
 use crate::lock;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::Thread;
 use std::time::Duration;
 
-/// A queue that nobody took from for so long has need of another thread. Ten times a short application's call.
-const STANDSTILL_NS: u64 = 200_000;
+/// A queue that nobody took from for so long has need of another thread. Several times a short application's call.
+const STANDSTILL_NS: u64 = 100_000;
+
+/// A called thread that is there within this time found the GIL free. Shorter than any switch interval.
+const PROMPT_NS: u64 = 100_000;
+
+/// So many exchanges waiting are worth giving way for.
+const PLENTY: usize = 4;
+
+/// The I/O thread gives way for so long at most: what it watches over can wait a millisecond.
+const LONGEST_WAY_NS: u64 = 1_000_000;
 
 /// The first look after a hand-over comes this soon, later ones each twice as late while nothing moves.
-const FIRST_LOOK: Duration = Duration::from_micros(200);
+const FIRST_LOOK: Duration = Duration::from_micros(100);
 const LAST_LOOK: Duration = Duration::from_millis(5);
 
-/// One application thread while it waits for work.
+/// One thread while it waits to be called.
+#[derive(Default)]
 pub struct Seat {
-    thread: Thread,
+    thread: OnceLock<Thread>,
     is_called: AtomicBool,
+    /// When it was called because the queue stood still; 0: called for another reason.
+    called_at_standstill_ns: AtomicU64,
 }
 
 impl Seat {
     /// For the calling thread.
     pub fn new() -> Arc<Seat> {
-        Arc::new(Seat { thread: std::thread::current(), is_called: AtomicBool::new(false) })
+        let seat = Seat::default();
+        seat.sit();
+        Arc::new(seat)
     }
 
-    fn call(&self) {
+    /// The calling thread is the one that waits here.
+    fn sit(&self) {
+        // Only the first counts: a seat is for one thread.
+        let _ = self.thread.set(std::thread::current());
+    }
+
+    fn call(&self, standstill_ns: u64) {
+        self.called_at_standstill_ns.store(standstill_ns, Ordering::Relaxed);
         self.is_called.store(true, Ordering::Release);
-        self.thread.unpark();
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
     }
 }
 
@@ -49,6 +74,8 @@ pub struct HandOver {
     last_taken_ns: AtomicU64,
     /// Application threads that exist.
     threads: AtomicUsize,
+    /// The I/O thread while it gives way.
+    io: Seat,
     /// Python without a GIL: every woken thread can run at once.
     runs_in_parallel: bool,
 }
@@ -61,6 +88,19 @@ struct Waiting {
     /// Called, and not yet seen at the queue.
     called: usize,
     is_closed: bool,
+    /// The I/O thread has given way until fewer exchanges than this wait; 0: it has not.
+    io_back_below: usize,
+}
+
+impl Waiting {
+    /// Whether the I/O thread, if it has given way, is to come back now.
+    fn calls_io(&mut self) -> bool {
+        let calls = self.exchanges.len() < self.io_back_below;
+        if calls {
+            self.io_back_below = 0;
+        }
+        calls
+    }
 }
 
 /// What `HandOver::take_or_sit` found.
@@ -78,6 +118,7 @@ impl HandOver {
             waiting: Mutex::default(),
             last_taken_ns: AtomicU64::new(0),
             threads: AtomicUsize::new(0),
+            io: Seat::default(),
             runs_in_parallel,
         }
     }
@@ -94,7 +135,13 @@ impl HandOver {
 
     /// Takes the oldest exchange if there is one. Never waits: called with the GIL held.
     pub fn take(&self) -> Option<Exchange> {
-        let taken = lock(&self.waiting).exchanges.pop_front();
+        let (taken, calls_io) = {
+            let mut waiting = lock(&self.waiting);
+            (waiting.exchanges.pop_front(), waiting.calls_io())
+        };
+        if calls_io {
+            self.io.call(0);
+        }
         taken.map(|exchange| self.note_taken(exchange))
     }
 
@@ -125,9 +172,21 @@ impl HandOver {
     }
 
     /// After a wait, once the GIL is held again: this thread is at the queue.
-    pub fn arrived(&self) {
+    pub fn arrived(&self, seat: &Seat) {
+        let called_ns = seat.called_at_standstill_ns.load(Ordering::Relaxed);
+        let now_ns = if called_ns == 0 { 0 } else { now_ns() };
+        let finds_others_blocked = called_ns != 0 && now_ns.saturating_sub(called_ns) < PROMPT_NS;
         let mut waiting = lock(&self.waiting);
         waiting.called = waiting.called.saturating_sub(1);
+        // One exchange is for this thread.
+        if finds_others_blocked && waiting.exchanges.len() > 1 + waiting.called {
+            let next = waiting.seats.pop();
+            waiting.called += usize::from(next.is_some());
+            drop(waiting);
+            if let Some(next) = next {
+                next.call(now_ns);
+            }
+        }
     }
 
     /// Hands over a batch and wakes a thread if none is at work on the queue.
@@ -141,6 +200,33 @@ impl HandOver {
     /// That thread comes to the queue next, so nobody needs to be woken.
     pub fn push_behind(&self, exchange: Exchange) {
         lock(&self.waiting).exchanges.push_back(exchange);
+    }
+
+    /// Called by the I/O thread before anything else.
+    pub fn enter_io(&self) {
+        self.io.sit();
+    }
+
+    /// The I/O thread, with plenty handed over, lets the application threads work: on a shared core it would interrupt
+    /// them for each event. What comes meanwhile makes the next batch. Ends when a quarter is left, when the queue
+    /// stands still, or after a millisecond.
+    pub fn give_way(&self) {
+        {
+            let mut waiting = lock(&self.waiting);
+            if waiting.exchanges.len() < PLENTY {
+                return;
+            }
+            waiting.io_back_below = waiting.exchanges.len() / 4;
+        }
+        let began_ns = now_ns();
+        while !self.io.is_called.swap(false, Ordering::Acquire) {
+            std::thread::park_timeout(FIRST_LOOK);
+            let now_ns = now_ns();
+            if self.stands_still(now_ns) || now_ns.saturating_sub(began_ns) > LONGEST_WAY_NS {
+                lock(&self.waiting).io_back_below = 0;
+                return;
+            }
+        }
     }
 
     /// Looks whether the queue stands still, wakes a thread then, and says when to look again. None: not needed.
@@ -157,14 +243,15 @@ impl HandOver {
         let queued = waiting.exchanges.len();
         let idle = waiting.seats.len();
         let running = self.threads.load(Ordering::Relaxed).saturating_sub(idle + waiting.called);
-        let wanted = if self.runs_in_parallel {
-            queued.saturating_sub(waiting.called)
+        let (wanted, standstill_ns) = if self.runs_in_parallel {
+            (queued.saturating_sub(waiting.called), 0)
         } else if queued == 0 || waiting.called > 0 {
-            0
-        } else if running == 0 || self.stands_still() {
-            1
+            (0, 0)
+        } else if running == 0 {
+            (1, 0)
         } else {
-            0
+            let now_ns = now_ns();
+            (usize::from(self.stands_still(now_ns)), now_ns)
         };
         let mut called = Vec::new();
         for _ in 0..wanted.min(idle) {
@@ -174,17 +261,12 @@ impl HandOver {
         // Called after the lock is free, so that the woken thread does not run into it.
         drop(waiting);
         for seat in called {
-            seat.call();
+            seat.call(standstill_ns);
         }
     }
 
-    fn stands_still(&self) -> bool {
-        now_ns().saturating_sub(self.last_taken_ns.load(Ordering::Relaxed)) > STANDSTILL_NS
-    }
-
-    /// Exchanges that no thread has taken yet.
-    pub fn queued(&self) -> usize {
-        lock(&self.waiting).exchanges.len()
+    fn stands_still(&self, now_ns: u64) -> bool {
+        now_ns.saturating_sub(self.last_taken_ns.load(Ordering::Relaxed)) > STANDSTILL_NS
     }
 
     /// Takes back what no thread took, for an abort.
@@ -200,7 +282,7 @@ impl HandOver {
             std::mem::take(&mut waiting.seats)
         };
         for seat in seats {
-            seat.call();
+            seat.call(0);
         }
     }
 }

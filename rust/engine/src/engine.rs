@@ -5,7 +5,7 @@ use crate::access_log::AccessLog;
 use crate::application_thread::ApplicationThread;
 use crate::event_loop::{Ended, EventLoop};
 use crate::listener::Listener;
-use crate::log::{AccessSink, Level, Log};
+use crate::log::{AccessSink, Level, Log, Writer};
 use crate::options::Options;
 use crate::python_errors::setting_error;
 use crate::shared::{ServerAddress, Shared};
@@ -32,7 +32,7 @@ pub struct Engine {
 /// What exists before the start, and what runs after it.
 enum Parts {
     Made { event_loop: Box<EventLoop>, access: AccessSink },
-    Running { io_thread: JoinHandle<()>, log_thread: JoinHandle<()> },
+    Running { io_thread: JoinHandle<()>, log_writer: Writer },
     Closed,
 }
 
@@ -63,24 +63,19 @@ impl Engine {
         Ok(Engine { shared, ended: Arc::default(), parts: Mutex::new(Parts::Made { event_loop, access }) })
     }
 
-    /// Starts the I/O thread and the log writer. Once. Returns the system's id of the I/O thread (gettid).
-    fn start(&self, py: Python<'_>) -> PyResult<i32> {
+    /// Starts the I/O thread and the log writer. Once.
+    fn start(&self) -> PyResult<()> {
         let mut parts = lock(&self.parts);
         match std::mem::replace(&mut *parts, Parts::Closed) {
             Parts::Made { event_loop, access } => {
                 teach_allocator();
-                let log_thread = self.shared.log.start(access)?;
+                let log_writer = self.shared.log.start(access)?;
                 let ended = Arc::clone(&self.ended);
-                let (tell_id, told_id) = std::sync::mpsc::channel();
                 let io_thread = std::thread::Builder::new()
                     .name("barkeep-io".to_owned())
-                    .spawn(move || {
-                        // Nobody waits for it when the start has failed.
-                        let _ = tell_id.send(thread_id());
-                        event_loop.run(&ended);
-                    })?;
-                *parts = Parts::Running { io_thread, log_thread };
-                Ok(py.detach(move || told_id.recv()).unwrap_or(0))
+                    .spawn(move || event_loop.run(&ended))?;
+                *parts = Parts::Running { io_thread, log_writer };
+                Ok(())
             }
             other => {
                 *parts = other;
@@ -119,12 +114,13 @@ impl Engine {
     /// Ends both threads and writes what is left of the logs. Aborts first if it still serves.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         let parts = std::mem::replace(&mut *lock(&self.parts), Parts::Closed);
-        let Parts::Running { io_thread, log_thread } = parts else { return Ok(()) };
+        let Parts::Running { io_thread, log_writer } = parts else { return Ok(()) };
         self.shared.abort();
         py.detach(|| {
             let io_ended = io_thread.join();
             self.shared.log.close();
-            io_ended.and(log_thread.join())
+            log_writer.join();
+            io_ended
         })
         .map_err(|_| PyOSError::new_err("a thread of the engine panicked; this is a bug in barkeep"))
     }
@@ -155,14 +151,6 @@ impl Engine {
 /// faulting it in again. Other allocators are not harmed.
 fn teach_allocator() {
     drop(std::hint::black_box(Vec::<u8>::with_capacity(TAUGHT_BYTES)));
-}
-
-/// The system's id of the calling thread; 0 where there is none.
-fn thread_id() -> i32 {
-    #[cfg(target_os = "linux")]
-    return rustix::thread::gettid().as_raw_nonzero().get();
-    #[cfg(not(target_os = "linux"))]
-    0
 }
 
 /// True on a free-threaded Python whose GIL is off.

@@ -163,7 +163,7 @@ pub fn build<'py>(
     }
     set_fields(&environ, texts, &head, body_bytes)?;
     if !matches!(body, Body::Empty) {
-        environ.set_item(&texts.wsgi_input, Input::new(body, &exchange.connection, shared))?;
+        environ.set_item(&texts.wsgi_input, Input::new(body, &exchange.connection, exchange.number, shared))?;
     }
     Ok(environ)
 }

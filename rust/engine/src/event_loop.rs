@@ -90,6 +90,7 @@ impl EventLoop {
 
     /// Runs until drained or aborted.
     pub fn run(mut self, ended: &Ended) {
+        self.shared.hand_over.enter_io();
         let (mut ready, mut tokens, mut closed) = (Vec::new(), Vec::new(), Vec::new());
         while !self.is_over() {
             let timeout = self.timeout();
@@ -112,6 +113,7 @@ impl EventLoop {
             self.tick(now);
             if !self.batch.is_empty() {
                 self.shared.hand_over.push(&mut self.batch);
+                self.shared.hand_over.give_way();
             }
         }
         self.end();
@@ -268,7 +270,7 @@ impl EventLoop {
         for slot in 0..self.connections.slots() {
             let Some(connection) = self.connections.at(slot) else { continue };
             let state = connection.lock();
-            if matches!(state.phase, Phase::Idle) && !state.has_served {
+            if matches!(state.phase, Phase::Idle) && state.exchanges == 0 {
                 connection.deadline.set(now.ms, DRAIN_FIRST_BYTE_MS.min(self.shared.allowances.head_ms));
             }
         }
@@ -293,7 +295,7 @@ impl EventLoop {
     /// A kept-alive connection without a request is closed; what it has just sent is read first.
     fn close_if_idle(&mut self, connection: &Arc<Connection>, now: Now) {
         let mut state = connection.lock();
-        if matches!(state.phase, Phase::Idle) && state.has_served && state.outbox.is_empty() {
+        if matches!(state.phase, Phase::Idle) && state.exchanges > 0 && state.outbox.is_empty() {
             let Self { shared, scratch, batch, .. } = self;
             receive(connection, &mut state, shared, false, scratch, batch, now);
             if matches!(state.phase, Phase::Idle) {

@@ -8,6 +8,8 @@ use std::sync::Arc;
 /// One request whose head is complete, and whose body is too unless it is streamed.
 pub struct Exchange {
     pub connection: Arc<Connection>,
+    /// Which exchange of its connection.
+    pub number: u32,
     pub head: Arc<Head>,
     pub body: Body,
     pub times: Times,

@@ -36,6 +36,7 @@ enum Held {
 
 struct Source {
     connection: Arc<Connection>,
+    exchange: u32,
     shared: Arc<Shared>,
 }
 
@@ -44,12 +45,12 @@ impl Input {
         Input::over(Held::Own(Vec::new()), None)
     }
 
-    pub fn new(body: Body, connection: &Arc<Connection>, shared: &Arc<Shared>) -> Input {
+    pub fn new(body: Body, connection: &Arc<Connection>, exchange: u32, shared: &Arc<Shared>) -> Input {
         match body {
             Body::Empty => Input::empty(),
             Body::Whole(body) => Input::over(Held::Whole(body), None),
             Body::Streamed(begun) => {
-                let source = Source { connection: Arc::clone(connection), shared: Arc::clone(shared) };
+                let source = Source { connection: Arc::clone(connection), exchange, shared: Arc::clone(shared) };
                 Input::over(Held::Own(begun), Some(source))
             }
         }
@@ -140,8 +141,8 @@ impl Reader {
             let Held::Own(bytes) = &mut self.bytes else { return Ok(()) };
             // What was taken before makes room for what comes.
             bytes.drain(..std::mem::take(&mut self.position));
-            let Source { connection, shared } = source;
-            match py.detach(|| connection.read_body(shared, PIECE_BYTES, bytes)) {
+            let Source { connection, exchange, shared } = source;
+            match py.detach(|| connection.read_body(shared, *exchange, PIECE_BYTES, bytes)) {
                 Ok(0) => self.source = None,
                 Ok(_) => {}
                 Err(fault) => return Err(body_error(fault)),

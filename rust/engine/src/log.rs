@@ -10,7 +10,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex};
-use std::thread::JoinHandle;
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 /// Lines waiting for the writer, per sink. At 200 bytes a line, 20,000 lines.
@@ -18,6 +18,9 @@ const WAITING_BYTES: usize = 4 * 1024 * 1024;
 
 /// Access-log lines are gathered for so long: a hundred writes a second at the most.
 const GATHER: Duration = Duration::from_millis(10);
+
+/// How long the end of a server waits for its last lines to be written.
+const LAST_WRITE: Duration = Duration::from_secs(1);
 
 /// How much is told. Each level tells what those before it tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,6 +84,19 @@ impl AccessSink {
     }
 }
 
+/// The writer thread, to wait for at the end.
+pub struct Writer {
+    /// Nothing is ever sent: the channel closes when the thread ends.
+    ended: Mutex<Receiver<()>>,
+}
+
+impl Writer {
+    /// Waits until all is written, but not for a pipe that nobody reads: the thread is left behind then.
+    pub fn join(self) {
+        let _ = lock(&self.ended).recv_timeout(LAST_WRITE);
+    }
+}
+
 /// The log of one server. Any thread may write; nothing here waits for a disk.
 pub struct Log {
     level: Level,
@@ -107,9 +123,14 @@ impl Log {
     }
 
     /// Starts the writer thread; it ends after `close` when all is written.
-    pub fn start(self: &Arc<Self>, access: AccessSink) -> io::Result<JoinHandle<()>> {
+    pub fn start(self: &Arc<Self>, access: AccessSink) -> io::Result<Writer> {
         let log = Arc::clone(self);
-        std::thread::Builder::new().name("barkeep-log".to_owned()).spawn(move || log.run(access))
+        let (alive, ended) = std::sync::mpsc::channel();
+        std::thread::Builder::new().name("barkeep-log".to_owned()).spawn(move || {
+            log.run(access);
+            drop(alive);
+        })?;
+        Ok(Writer { ended: Mutex::new(ended) })
     }
 
     pub fn error(&self, text: fmt::Arguments<'_>) {
@@ -191,7 +212,9 @@ impl Log {
             {
                 self.error(format_args!("cannot write the access log: {error}"));
             }
-            told_of_failure = failed.is_some();
+            if failed.is_some() || !lines.is_empty() {
+                told_of_failure = failed.is_some();
+            }
             if lost_lines > 0 {
                 self.error(format_args!("{lost_lines} log lines were lost: the log takes no more"));
             }

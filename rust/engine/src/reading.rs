@@ -312,8 +312,10 @@ fn hand_over(
     now: Now,
 ) -> Step {
     let times = Times { first_byte_ns, ready_ns: now.ns, taken_ns: 0 };
-    state.phase = Phase::Serving(Serving { head: Arc::clone(&head), first_byte_ns, is_answer_begun: false, is_logged: false, stream });
-    Step::Ready(Exchange { connection: Arc::clone(connection), head, body, times })
+    state.exchanges = state.exchanges.wrapping_add(1);
+    let number = state.exchanges;
+    state.phase = Phase::Serving(Serving { number, head: Arc::clone(&head), first_byte_ns, is_answer_begun: false, is_logged: false, stream });
+    Step::Ready(Exchange { connection: Arc::clone(connection), number, head, body, times })
 }
 
 /// The peer has shut its side, or gone.

@@ -146,10 +146,10 @@ impl PyExchange {
     }
 
     /// Ends the answer. Without one chunk the head is sent now; a body that is too short aborts the connection.
-    fn finish(&self, py: Python<'_>) -> PyResult<()> {
+    fn finish(&self) -> PyResult<()> {
         let mut out = OUT.take();
         out.clear();
-        let finished = self.finish_into(py, &mut out);
+        let finished = self.finish_into(&mut out);
         keep(out);
         finished
     }
@@ -162,7 +162,8 @@ impl PyExchange {
         let may_answer = {
             let mut answer = lock(&self.answer);
             let may_answer = matches!(answer.stage, Stage::NoHead | Stage::HeadSet);
-            if answer.stage == Stage::Finished {
+            if matches!(answer.stage, Stage::Sent | Stage::Finished) {
+                answer.stage = Stage::Finished;
                 return format!("had been answered {}", answer.sent_status());
             }
             answer.stage = Stage::Finished;
@@ -191,7 +192,7 @@ impl PyExchange {
             for data in chunks {
                 self.write(py, data)?;
             }
-            return self.finish(py);
+            return self.finish();
         }
         let mut out = OUT.take();
         out.clear();
@@ -211,7 +212,7 @@ impl PyExchange {
         match answer.stage {
             Stage::NoHead => return Err(never_started()),
             Stage::HeadSet => {}
-            Stage::Body | Stage::Finished => return Err(application_error("the answer was already finished")),
+            Stage::Body | Stage::Sent | Stage::Finished => return Err(application_error("the answer was already finished")),
         }
         let request = RequestFacts { is_head: self.head.is_head(), version: self.head.version() };
         let framing = answer.response.frame(request, size);
@@ -224,7 +225,7 @@ impl PyExchange {
 
     fn write_bytes(&self, py: Python<'_>, bytes: &[u8], out: &mut Vec<u8>) -> PyResult<()> {
         out.clear();
-        let (bytes, is_first, is_chunked) = {
+        let (bytes, is_first, is_chunked, is_last, keep_alive) = {
             let mut answer = lock(&self.answer);
             let is_first = !answer.stage.is_after_head();
             if is_first {
@@ -235,8 +236,24 @@ impl PyExchange {
             let (taken, cut) = answer.take_bytes(bytes.len() as u64);
             self.tell_cut(cut);
             let taken = usize::try_from(taken).unwrap_or(bytes.len());
-            (bytes.get(..taken).unwrap_or(bytes), is_first, answer.framing == ResponseFraming::Chunked)
+            if answer.stage == Stage::Sent {
+                return Ok(());
+            }
+            // A body that is still read from the socket belongs to this exchange: then the connection stays too.
+            let is_last = answer.is_whole() && !self.is_streamed;
+            if is_last && taken <= JOINED_BYTES {
+                answer.stage = Stage::Sent;
+            }
+            let is_chunked = answer.framing == ResponseFraming::Chunked;
+            (bytes.get(..taken).unwrap_or(bytes), is_first, is_chunked, is_last, answer.keep_alive)
         };
+        if is_last && bytes.len() <= JOINED_BYTES {
+            out.extend_from_slice(bytes);
+            self.complete(out, &[], keep_alive, None);
+            return Ok(());
+        } else if is_last {
+            return self.send_large(py, &[bytes], bytes.len(), keep_alive, out, Stage::Sent);
+        }
         if is_chunked && !bytes.is_empty() {
             barkeep_wire::write_chunk_head(out, bytes.len());
         }
@@ -290,7 +307,7 @@ impl PyExchange {
             (taken, persistence != Persistence::Close)
         };
         if bytes_left > JOINED_BYTES {
-            return self.send_large(py, chunks, bytes_left, keep_alive, out);
+            return self.send_large(py, chunks, bytes_left, keep_alive, out, Stage::Finished);
         }
         for bytes in chunks {
             let taken = bytes.get(..bytes_left).unwrap_or(bytes);
@@ -309,14 +326,15 @@ impl PyExchange {
         mut bytes_left: usize,
         keep_alive: bool,
         out: &[u8],
+        then: Stage,
     ) -> PyResult<()> {
         let mut before: &[u8] = out;
-        let mut is_first = true;
+        let mut is_first = !out.is_empty();
         for bytes in chunks {
             let taken = bytes.get(..bytes_left).unwrap_or(bytes);
             bytes_left -= taken.len();
             if bytes_left == 0 && taken.len() <= self.shared.options.response_buffer {
-                lock(&self.answer).stage = Stage::Finished;
+                lock(&self.answer).stage = then;
                 py.detach(|| self.complete(before, taken, keep_alive, None));
                 return Ok(());
             }
@@ -325,17 +343,18 @@ impl PyExchange {
                 is_first = false;
             }
         }
-        lock(&self.answer).stage = Stage::Finished;
+        lock(&self.answer).stage = then;
         self.complete(before, &[], keep_alive, None);
         Ok(())
     }
 
-    fn finish_into(&self, py: Python<'_>, out: &mut Vec<u8>) -> PyResult<()> {
+    fn finish_into(&self, out: &mut Vec<u8>) -> PyResult<()> {
         let keep_alive = {
             let mut answer = lock(&self.answer);
             if !answer.stage.is_after_head() {
                 self.begin_body(&mut answer, BodySize::Known(0), out)?;
-            } else if answer.stage == Stage::Finished {
+            } else if matches!(answer.stage, Stage::Sent | Stage::Finished) {
+                answer.stage = Stage::Finished;
                 return Ok(());
             }
             if answer.is_short() {
@@ -347,7 +366,6 @@ impl PyExchange {
             answer.stage = Stage::Finished;
             answer.keep_alive
         };
-        let _ = py;
         self.complete(out, &[], keep_alive, None);
         Ok(())
     }
@@ -400,7 +418,7 @@ impl PyExchange {
 impl Drop for PyExchange {
     fn drop(&mut self) {
         // Every way through wsgi.py finishes or fails; should one not, the client must not wait for ever.
-        let is_finished = self.own_answer().stage == Stage::Finished;
+        let is_finished = matches!(self.own_answer().stage, Stage::Sent | Stage::Finished);
         if !is_finished {
             self.connection.abort_answer(&self.shared, self.record(Outcome::Aborted));
         }
