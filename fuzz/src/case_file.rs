@@ -32,27 +32,18 @@ pub struct Case {
 
 /// Reads a case file. The error names the line at fault.
 pub fn read_case(text: &str) -> Result<Case, String> {
-    let (header, raw) = text
-        .split_once("\n\n")
-        .ok_or("no empty line between the outcome and the bytes")?;
+    let (header, raw) = text.split_once("\n\n").ok_or("no empty line between the outcome and the bytes")?;
     let mut requests: Vec<ExpectedRequest> = Vec::new();
     let mut ending = None;
     for line in header.lines().filter(|line| !line.starts_with('#')) {
-        let (key, value) =
-            key_and_value(line).ok_or_else(|| format!("not \"key: value\": {line}"))?;
+        let (key, value) = key_and_value(line).ok_or_else(|| format!("not \"key: value\": {line}"))?;
         match (key, requests.last_mut()) {
             _ if ending.is_some() => return Err(format!("after the ending: {line}")),
             ("request", _) => {
-                requests.push(ExpectedRequest {
-                    line: value.to_owned(),
-                    facts: Vec::new(),
-                });
+                requests.push(ExpectedRequest { line: value.to_owned(), facts: Vec::new() });
             }
             ("ends", _) => ending = Some(read_ending(value)?),
-            (
-                "field" | "body" | "path" | "query" | "host" | "connection" | "continue",
-                Some(request),
-            ) => {
+            ("field" | "body" | "path" | "query" | "host" | "connection" | "continue", Some(request)) => {
                 request.facts.push((key.to_owned(), value.to_owned()));
             }
             _ => return Err(format!("unknown key, or a fact before its request: {line}")),
@@ -61,11 +52,7 @@ pub fn read_case(text: &str) -> Result<Case, String> {
     let ending = ending.ok_or("no \"ends\" line")?;
     // Line ends of the file are layout: the bytes' own are written \r\n.
     let bytes = unescape(&raw.replace('\n', ""))?;
-    Ok(Case {
-        requests,
-        ending,
-        bytes,
-    })
+    Ok(Case { requests, ending, bytes })
 }
 
 /// Splits at the first colon; one space behind it is layout. Fields are written in the same way.
@@ -83,9 +70,7 @@ fn read_ending(value: &str) -> Result<ExpectedEnding, String> {
             Ok(ExpectedEnding::NeedMore(place.to_owned()))
         }
         (Some("refused"), Some(status), Some(name), None) => {
-            let status = status
-                .parse()
-                .map_err(|_| format!("not a status: {status}"))?;
+            let status = status.parse().map_err(|_| format!("not a status: {status}"))?;
             Ok(ExpectedEnding::Refused(status, name.to_owned()))
         }
         _ => Err(format!("no such ending: {value}")),
@@ -98,8 +83,7 @@ pub fn unescape(text: &str) -> Result<Vec<u8>, String> {
     let mut rest = text;
     while let Some((plain, escape)) = rest.split_once('\\') {
         bytes.extend_from_slice(plain.as_bytes());
-        rest = unescape_one(escape, &mut bytes)
-            .ok_or_else(|| format!("no such escape: \\{escape:.12}"))?;
+        rest = unescape_one(escape, &mut bytes).ok_or_else(|| format!("no such escape: \\{escape:.12}"))?;
     }
     bytes.extend_from_slice(rest.as_bytes());
     Ok(bytes)

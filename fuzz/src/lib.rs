@@ -47,10 +47,9 @@ pub fn head(data: &[u8]) {
     assert_eq!(result, cut_result, "whole and cut heads differ");
     match result {
         Err(refusal) => check_refusal(refusal),
-        Ok(Parsed::NeedMore) => assert!(
-            data.len() < limits.head_bytes + 2,
-            "a head that is too long is awaited"
-        ),
+        Ok(Parsed::NeedMore) => {
+            assert!(data.len() < limits.head_bytes + 2, "a head that is too long is awaited")
+        }
         Ok(Parsed::Done { value: (), used }) => {
             assert!(used <= data.len() && used <= limits.head_bytes + 2);
             check_head(&whole, &limits);
@@ -119,53 +118,31 @@ fn seeded(data: &[u8]) -> (Random, &[u8]) {
 fn check_refusal(refusal: Refusal) {
     assert!(Refusal::ALL.contains(&refusal));
     assert!((400..=505).contains(&refusal.status()));
-    assert!(
-        refusal.reason().contains("RFC "),
-        "a reason without its source: {refusal:?}"
-    );
+    assert!(refusal.reason().contains("RFC "), "a reason without its source: {refusal:?}");
 }
 
 fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty()
-        && bytes
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
 }
 
 fn is_field_value(bytes: &[u8]) -> bool {
     let is_trimmed = |end: Option<&u8>| !matches!(end, Some(b' ' | b'\t'));
     is_trimmed(bytes.first())
         && is_trimmed(bytes.last())
-        && bytes
-            .iter()
-            .all(|byte| *byte == b'\t' || (*byte >= 0x20 && *byte != 0x7f))
+        && bytes.iter().all(|byte| *byte == b'\t' || (*byte >= 0x20 && *byte != 0x7f))
 }
 
 fn check_head(head: &Head, limits: &Limits) {
-    assert!(
-        is_token(head.method()),
-        "method {:?}",
-        head.method().escape_ascii()
-    );
+    assert!(is_token(head.method()), "method {:?}", head.method().escape_ascii());
     assert!(head.target().iter().all(u8::is_ascii_graphic) && !head.target().contains(&b'#'));
-    assert!(
-        matches!(head.path(), [b'/', ..] | b"*"),
-        "path {:?}",
-        head.path().escape_ascii()
-    );
+    assert!(matches!(head.path(), [b'/', ..] | b"*"), "path {:?}", head.path().escape_ascii());
     assert!(head.field_count() <= limits.fields);
     assert_eq!(head.fields().count(), head.field_count());
     for (name, value) in head.fields() {
-        assert!(
-            is_token(name) && is_field_value(value),
-            "field {}",
-            name.escape_ascii()
-        );
+        assert!(is_token(name) && is_field_value(value), "field {}", name.escape_ascii());
     }
-    let hosts = head
-        .fields()
-        .filter(|(name, _)| name.eq_ignore_ascii_case(b"host"))
-        .count();
+    let hosts = head.fields().filter(|(name, _)| name.eq_ignore_ascii_case(b"host")).count();
     assert!(hosts <= 1);
     check_framing(head, limits);
 }
@@ -173,26 +150,19 @@ fn check_head(head: &Head, limits: &Limits) {
 /// The fields once more, by the letter of RFC 9112 section 6.3 and without the parser's help.
 fn check_framing(head: &Head, limits: &Limits) {
     let values = |wanted: &str| -> Vec<String> {
-        let named = head
-            .fields()
-            .filter(|(name, _)| name.eq_ignore_ascii_case(wanted.as_bytes()));
-        named
-            .map(|(_, value)| String::from_utf8_lossy(value).into_owned())
-            .collect()
+        let named = head.fields().filter(|(name, _)| name.eq_ignore_ascii_case(wanted.as_bytes()));
+        named.map(|(_, value)| String::from_utf8_lossy(value).into_owned()).collect()
     };
     let (lengths, codings) = (values("content-length"), values("transfer-encoding"));
     match head.framing() {
         BodyFraming::None => {
             assert!(codings.is_empty());
             assert!(
-                lengths.is_empty()
-                    || (lengths.len() == 1 && lengths[0].bytes().all(|digit| digit == b'0'))
+                lengths.is_empty() || (lengths.len() == 1 && lengths[0].bytes().all(|digit| digit == b'0'))
             );
         }
         BodyFraming::Length { bytes } => {
-            assert!(
-                codings.is_empty() && lengths.len() == 1 && bytes <= limits.body_bytes && bytes > 0
-            );
+            assert!(codings.is_empty() && lengths.len() == 1 && bytes <= limits.body_bytes && bytes > 0);
             assert!(lengths[0].bytes().all(|digit| digit.is_ascii_digit()));
             assert_eq!(lengths[0].trim_start_matches('0'), bytes.to_string());
         }
@@ -216,22 +186,10 @@ fn check_head_reads_back(head: &Head, limits: &Limits) {
     bytes.extend_from_slice(b"\r\n");
     let mut again = Head::new();
     let result = again.parse(&bytes, limits);
-    assert_eq!(
-        result,
-        Ok(Parsed::Done {
-            value: (),
-            used: bytes.len()
-        })
-    );
+    assert_eq!(result, Ok(Parsed::Done { value: (), used: bytes.len() }));
     assert!(head.fields().eq(again.fields()));
-    assert_eq!(
-        (head.method(), head.path(), head.query()),
-        (again.method(), again.path(), again.query())
-    );
-    assert_eq!(
-        (head.host(), head.framing()),
-        (again.host(), again.framing())
-    );
+    assert_eq!((head.method(), head.path(), head.query()), (again.method(), again.path(), again.query()));
+    assert_eq!((head.host(), head.framing()), (again.host(), again.framing()));
 }
 
 fn check_request(request: &Request) {
@@ -262,10 +220,7 @@ fn decode_pieces(
                 Ok(used) => used,
             };
             assert!(used > 0, "bytes and room, and nothing happens");
-            assert!(
-                out.len() - before <= room,
-                "more than the room given was taken"
-            );
+            assert!(out.len() - before <= room, "more than the room given was taken");
             used_in_all += used;
             rest = &rest[used..];
         }

@@ -7,11 +7,7 @@ pub struct Random(u64);
 impl Random {
     /// Any seed does; 0 would give zeros for ever, so it is replaced.
     pub fn new(seed: u64) -> Random {
-        Random(if seed == 0 {
-            0x9e37_79b9_7f4a_7c15
-        } else {
-            seed
-        })
+        Random(if seed == 0 { 0x9e37_79b9_7f4a_7c15 } else { seed })
     }
 
     /// A number from 0 to `bound` - 1; 0 for a bound of 0.
@@ -20,11 +16,7 @@ impl Random {
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         let number = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33;
-        if bound == 0 {
-            0
-        } else {
-            (number as usize) % bound
-        }
+        if bound == 0 { 0 } else { (number as usize) % bound }
     }
 
     /// Cuts `bytes` at places of its choosing; most pieces are short.

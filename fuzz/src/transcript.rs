@@ -64,9 +64,7 @@ pub fn read_connection<'a>(
         loop {
             let (next, used) = match reading {
                 Reading::Head => read_head(&mut head, &unread, &mut requests, limits),
-                Reading::Body(decoder) => {
-                    read_body(decoder, &head, &unread, room, &mut requests, limits)
-                }
+                Reading::Body(decoder) => read_body(decoder, &head, &unread, room, &mut requests, limits),
                 Reading::Ended(ending) => return Transcript { requests, ending },
             };
             reading = next;
@@ -121,10 +119,7 @@ fn read_body(
     match decoder.decode(unread, room, &mut request.body, limits) {
         Err(refusal) => (Reading::Ended(Ending::Refused(refusal)), 0),
         Ok(used) => {
-            assert!(
-                request.body.len() - before <= room,
-                "more than the room given was taken"
-            );
+            assert!(request.body.len() - before <= room, "more than the room given was taken");
             assert!(used <= unread.len(), "more bytes used than given");
             (after_body_bytes(decoder, head, requests), used)
         }
@@ -138,11 +133,7 @@ fn after_body_bytes(decoder: BodyDecoder, head: &Head, requests: &mut [Request])
     if let Some(request) = requests.last_mut() {
         request.body_is_complete = true;
     }
-    if head.wants_keep_alive() {
-        Reading::Head
-    } else {
-        Reading::Ended(Ending::Close)
-    }
+    if head.wants_keep_alive() { Reading::Head } else { Reading::Ended(Ending::Close) }
 }
 
 fn note_request(head: &Head) -> Request {
@@ -153,10 +144,7 @@ fn note_request(head: &Head) -> Request {
         query: head.query().to_vec(),
         version: head.version(),
         host: head.host().map(<[u8]>::to_vec),
-        fields: head
-            .fields()
-            .map(|(name, value)| (name.to_vec(), value.to_vec()))
-            .collect(),
+        fields: head.fields().map(|(name, value)| (name.to_vec(), value.to_vec())).collect(),
         framing: head.framing(),
         wants_keep_alive: head.wants_keep_alive(),
         expects_continue: head.expects_continue(),

@@ -42,7 +42,7 @@ class FileWrapper:
 
 
 def send_file(exchange: Exchange, wrapper: FileWrapper) -> bool:
-    """Hand a plain file's bytes from its position on to the engine. False: it must be iterated over instead."""
+    """Hand a plain file's bytes from its position on to the engine. False: iterate over it instead."""
     # tempfile's wrappers keep the real file in `file`.
     file = getattr(wrapper.filelike, "file", wrapper.filelike)
     if type(file) not in PLAIN_FILES or exchange.head_is_sent:

@@ -68,12 +68,15 @@ class Server:
         self._service = service
 
     def stop(self, graceful_timeout: float | None = None) -> bool:
-        """Finish what was begun, for so many seconds at most, and abort the rest. False when something was aborted."""
+        """Finish what was begun, for so many seconds at most, and abort the rest.
+
+        False when something was aborted.
+        """
         service, self._service = self._service, None
         if service is None:
             return True
         service.drain()
-        timeout_s = self.settings.values["graceful_timeout"] if graceful_timeout is None else graceful_timeout
+        timeout_s = self.settings.graceful_timeout if graceful_timeout is None else graceful_timeout
         is_drained = service.engine.wait(timeout_s)
         service.close()
         return is_drained
@@ -107,7 +110,7 @@ class Service:
                 # One that hangs in the application must not keep the process from ending.
                 daemon=True,
             )
-            for number in range(1, settings.values["threads"] + 1)
+            for number in range(1, settings.threads + 1)
         ]
 
     def start(self) -> None:
@@ -142,7 +145,8 @@ class Service:
 def serve(application: WSGIApplication, /, **settings: object) -> int:
     """Serve until SIGTERM or SIGINT; blocks. The settings are those of the command line, as keywords.
 
-    Signals are handled when called in the main thread, as Python allows only there. The result is an exit code.
+    Signals are handled when called in the main thread: Python allows it only there. The result is an exit
+    code.
     """
     meant = Settings.from_kwargs(**settings)
     return run(meant, application, open_listeners(meant))
@@ -150,16 +154,22 @@ def serve(application: WSGIApplication, /, **settings: object) -> int:
 
 def run(settings: Settings, application: WSGIApplication, listeners: Sequence[Listener]) -> int:
     """Serve on these listeners until a signal; close them. 0: all was finished, 1: something was aborted."""
-    sys.setswitchinterval(settings.values["switch_interval"])
+    sys.setswitchinterval(settings.switch_interval)
     service = Service(settings, application, listeners)
     with Signals() as signals:
         service.start()
         for listener in listeners:
             service.engine.log("info", f"listening on {listener.url}")
+        # It ends when every connection is closed after a drain, or when the engine has failed.
+        threading.Thread(target=_tell_end, args=(service, signals), name="barkeep-end", daemon=True).start()
         stop_signal = _wait_for_stop(signals, service)
         service.drain()
-        service.engine.log("info", f"{stop_signal}: finishing what was begun")
-        is_drained = _wait_for_drain(signals, service, settings.values["graceful_timeout"])
+        if stop_signal is None:
+            service.engine.log("error", "the I/O thread has ended; this is a bug in barkeep")
+            is_drained = False
+        else:
+            service.engine.log("info", f"{stop_signal.name}: finishing what was begun")
+            is_drained = _wait_for_drain(signals, service, settings.graceful_timeout)
     service.close()
     if service.has_stuck_threads:
         # Python would wait for them, or end them inside C code: leave without.
@@ -169,34 +179,31 @@ def run(settings: Settings, application: WSGIApplication, listeners: Sequence[Li
     return EXIT_DONE if is_drained else EXIT_ABORTED
 
 
-def _wait_for_stop(signals: Signals, service: Service) -> str:
-    while True:
-        received = signals.wait(None)
-        if received == signal.SIGUSR1:
-            service.engine.reopen_logs()
-        elif received is not None:
-            return received.name
+def _tell_end(service: Service, signals: Signals) -> None:
+    service.engine.wait()
+    signals.wake()
+
+
+def _wait_for_stop(signals: Signals, service: Service) -> signal.Signals | None:
+    """The signal that stops the server; None when the engine has ended by itself."""
+    while (received := signals.wait(None)) == signal.SIGUSR1:
+        service.engine.reopen_logs()
+    return received
 
 
 def _wait_for_drain(signals: Signals, service: Service, timeout_s: float) -> bool:
     """True when all was finished; a second signal or the timeout ends the wait."""
-    drained = threading.Event()
-
-    def tell() -> None:
-        drained.set() if service.engine.wait(timeout_s) else None
-        signals.wake()
-
-    threading.Thread(target=tell, name="barkeep-drain", daemon=True).start()
-    while not drained.is_set():
-        received = signals.wait(None)
-        if received is None:
-            break
+    give_up_at_s = time.monotonic() + timeout_s
+    while not service.engine.wait(0):
+        received = signals.wait(max(0.0, give_up_at_s - time.monotonic()))
         if received == signal.SIGUSR1:
             service.engine.reopen_logs()
-        else:
+        elif received is not None:
             service.engine.log("warning", f"second {received.name}: aborting at once")
             return False
-    return drained.is_set()
+        elif time.monotonic() >= give_up_at_s:
+            return service.engine.wait(0)
+    return True
 
 
 class Signals:
@@ -239,6 +246,7 @@ class Signals:
         try:
             self._writer.send(b"\0")
         except OSError:
+            # Nobody waits any more: the server has ended in another way.
             pass
 
 

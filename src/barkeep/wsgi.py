@@ -1,24 +1,25 @@
 """Step 5 of 6 - call the WSGI application and collect its answer (PEP 3333).
 
-PEP 3333 lives here and nowhere else on the application's side: call, start_response, write(), iterate, close().
-The engine checks and sends what is given to `exchange`; the application is not trusted.
+PEP 3333 lives here and nowhere else on the application's side: call, start_response, write(), iterate and
+close(). The engine checks and sends what is given to `exchange`; the application is not trusted.
 """
 
 from __future__ import annotations
 
 from .error_stream import ErrorStream
-from .errors import ClientGone
+from .errors import ApplicationError, ClientGone
 from .file_wrapper import FileWrapper, send_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from types import TracebackType
+    from typing import NoReturn
     from wsgiref.types import WSGIApplication
+
+    from _typeshed import OptExcInfo
 
     from ._engine import Engine, Exchange
 
-    ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
     Write = Callable[[bytes], object]
 
 INTERNAL_SERVER_ERROR = 500
@@ -35,7 +36,11 @@ def serve_exchanges(engine: Engine, application: WSGIApplication) -> None:
 
 
 def _serve_next(take: Callable[[], Exchange | None], application: WSGIApplication, engine: Engine) -> bool:
-    exchange = take()
+    try:
+        exchange = take()
+    except Exception as error:  # a request that cannot be shown to the application: the engine has cut it
+        engine.log("error", f"a request could not be handed over: {error!r}")
+        return True
     if exchange is None:
         return False
     try:
@@ -50,27 +55,27 @@ def _serve_next(take: Callable[[], Exchange | None], application: WSGIApplicatio
 def answer(exchange: Exchange, application: WSGIApplication) -> None:
     """Call the application for one exchange and send all of its answer.
 
-    The iterable's close() is called once, whatever happens. Raises what the application raises, ApplicationError
-    for a broken rule, ClientGone when nobody is left to answer; the caller then calls `exchange.fail`.
+    The iterable's close() is called once, whatever happens. Raises what the application raises,
+    ApplicationError for a broken rule, ClientGone when nobody is left to answer; the caller then calls
+    `exchange.fail`.
     """
 
     def start_response(
-        status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None, /
+        status: str, headers: list[tuple[str, str]], exc_info: OptExcInfo | None = None, /
     ) -> Write:
         if exc_info is None:
             exchange.set_head(status, headers)
         else:
             try:
                 if exchange.head_is_sent:
-                    raise exc_info[1].with_traceback(exc_info[2])
+                    _reraise(exc_info)
                 exchange.replace_head(status, headers)
             finally:
                 exc_info = None  # a circle of frames and traceback would keep all of it alive
         return exchange.write
 
     iterable = application(exchange.environ, start_response)
-    kind = type(iterable)
-    if kind is list or kind is tuple:
+    if type(iterable) is list or type(iterable) is tuple:
         exchange.send_all(iterable)
         return
     try:
@@ -85,13 +90,21 @@ def _send(exchange: Exchange, iterable: Iterable[bytes]) -> None:
     """Send what an iterable gives; each chunk is on its way before the next is asked for."""
     if type(iterable) is FileWrapper and send_file(exchange, iterable):
         return
-    if hasattr(iterable, "__len__") and len(iterable) == 1:
+    if hasattr(iterable, "__len__") and len(iterable) == 1:  # type: ignore[arg-type]
         # One chunk is all of the body, so its length is known (PEP 3333, Handling the Content-Length Header).
         exchange.send_all(list(iterable))
         return
     for chunk in iterable:
         exchange.write(chunk)
     exchange.finish()
+
+
+def _reraise(exc_info: OptExcInfo) -> NoReturn:
+    """The head is out, so the application's error is its end (PEP 3333, The start_response() Callable)."""
+    _kind, error, where = exc_info
+    if error is None:
+        raise ApplicationError("start_response was called after the head was sent, with an empty exc_info")
+    raise error.with_traceback(where)
 
 
 def _report(engine: Engine, exchange: Exchange, error: BaseException) -> None:

@@ -12,13 +12,8 @@ use barkeep_fuzz::{answer, body, case_file, connection, framing, head};
 
 type Contract = fn(&[u8]);
 
-const CONTRACTS: [(&str, Contract); 5] = [
-    ("head", head),
-    ("framing", framing),
-    ("body", body),
-    ("connection", connection),
-    ("answer", answer),
-];
+const CONTRACTS: [(&str, Contract); 5] =
+    [("head", head), ("framing", framing), ("body", body), ("connection", connection), ("answer", answer)];
 
 /// What turns one case into another: what parsers stumble over.
 const DICTIONARY: &[&[u8]] = &[
@@ -68,10 +63,8 @@ const DICTIONARY: &[&[u8]] = &[
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (Some(runs), Some(seed)) = (
-        option(&arguments, "--runs", 200_000),
-        option(&arguments, "--seed", 1),
-    ) else {
+    let (Some(runs), Some(seed)) = (option(&arguments, "--runs", 200_000), option(&arguments, "--seed", 1))
+    else {
         eprintln!("usage: smoke [--runs COUNT] [--seed NUMBER]");
         return ExitCode::from(2);
     };
@@ -85,21 +78,15 @@ fn main() -> ExitCode {
     let mut random = Random::new(seed);
     for run in 0..runs {
         let (name, contract) = CONTRACTS[(run as usize) % CONTRACTS.len()];
-        let input = if name == "answer" {
-            make_answer(&mut random)
-        } else {
-            make_input(&corpus, &mut random)
-        };
+        let input =
+            if name == "answer" { make_answer(&mut random) } else { make_input(&corpus, &mut random) };
         if catch_unwind(|| contract(&input)).is_err() {
             eprintln!("contract \"{name}\" broke in run {run} of seed {seed}; its input:");
             eprintln!("{}", input.escape_ascii());
             return ExitCode::from(1);
         }
     }
-    println!(
-        "{runs} runs from {} cases, seed {seed}: every contract held",
-        corpus.len()
-    );
+    println!("{runs} runs from {} cases, seed {seed}: every contract held", corpus.len());
     ExitCode::SUCCESS
 }
 
@@ -115,25 +102,17 @@ fn option(arguments: &[String], name: &str, default: u64) -> Option<u64> {
 fn read_corpus(folder: &Path) -> Result<Vec<Vec<u8>>, String> {
     let entries = std::fs::read_dir(folder).map_err(|error| error.to_string())?;
     let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
-    paths.retain(|path| {
-        path.extension()
-            .is_some_and(|extension| extension == "http")
-    });
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "http"));
     paths.sort();
     let mut corpus = Vec::new();
     for path in paths {
         let text = std::fs::read_to_string(&path).map_err(|error| error.to_string())?;
-        let case = case_file::read_case(&text)
-            .map_err(|problem| format!("{}: {problem}", path.display()))?;
+        let case = case_file::read_case(&text).map_err(|problem| format!("{}: {problem}", path.display()))?;
         if case.bytes.len() <= 4096 {
             corpus.push(case.bytes);
         }
     }
-    if corpus.is_empty() {
-        Err("there are none".to_owned())
-    } else {
-        Ok(corpus)
-    }
+    if corpus.is_empty() { Err("there are none".to_owned()) } else { Ok(corpus) }
 }
 
 /// Eight bytes that decide the cuts, then a case or a few words, changed in up to seven places.
@@ -166,38 +145,15 @@ fn make_answer(random: &mut Random) -> Vec<u8> {
         b"100 Continue",
         b"500 \xe9",
     ];
-    let names: [&[u8]; 8] = [
-        b"X-A",
-        b"Content-Type",
-        b"Content-Length",
-        b"Date",
-        b"Server",
-        b"Connection",
-        b"Set-Cookie",
-        b"TE",
-    ];
-    let values: [&[u8]; 8] = [
-        b"",
-        b"5",
-        b"12345",
-        b" a\tb ",
-        b"\xe9",
-        b"a; b=\"c\"",
-        b"a\r\nX: b",
-        b"text/plain",
-    ];
+    let names: [&[u8]; 8] =
+        [b"X-A", b"Content-Type", b"Content-Length", b"Date", b"Server", b"Connection", b"Set-Cookie", b"TE"];
+    let values: [&[u8]; 8] =
+        [b"", b"5", b"12345", b" a\tb ", b"\xe9", b"a; b=\"c\"", b"a\r\nX: b", b"text/plain"];
     let mut input = vec![random.below(256) as u8];
     input.extend_from_slice(statuses[random.below(8)]);
     for _ in 0..random.below(6) {
-        input.extend_from_slice(
-            &[
-                b"\xff",
-                names[random.below(8)],
-                b"\xff",
-                values[random.below(8)],
-            ]
-            .concat(),
-        );
+        input
+            .extend_from_slice(&[b"\xff", names[random.below(8)], b"\xff", values[random.below(8)]].concat());
     }
     for _ in 0..random.below(4) {
         mutate(&mut input, random);

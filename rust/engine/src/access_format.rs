@@ -69,7 +69,14 @@ impl Format {
     }
 
     /// Appends one line without its end.
-    pub fn render(&self, record: &Record, durations: &Durations, seconds: u64, micros: u32, out: &mut Vec<u8>) {
+    pub fn render(
+        &self,
+        record: &Record,
+        durations: &Durations,
+        seconds: u64,
+        micros: u32,
+        out: &mut Vec<u8>,
+    ) {
         let line = Line { record, durations, seconds, micros };
         match self {
             Format::Json => line.render_json(out),

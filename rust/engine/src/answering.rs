@@ -114,7 +114,12 @@ impl Connection {
     }
 
     /// What follows an answer: the next request, a rest of this one to read away, or the end.
-    fn move_on(self: &Arc<Self>, state: &mut State, shared: &Arc<Shared>, keep_alive: bool) -> Option<Exchange> {
+    fn move_on(
+        self: &Arc<Self>,
+        state: &mut State,
+        shared: &Arc<Shared>,
+        keep_alive: bool,
+    ) -> Option<Exchange> {
         let stream = match std::mem::replace(&mut state.phase, Phase::Closed) {
             Phase::Serving(serving) => serving.stream,
             other => {
@@ -139,7 +144,8 @@ impl Connection {
         if state.outbox.is_empty() {
             self.deadline.set(now_ms, shared.allowances.keep_alive_ms);
         }
-        let next = if state.may_begin_next(shared) { feed_inbox(self, state, shared, Now::read()) } else { None };
+        let next =
+            if state.may_begin_next(shared) { feed_inbox(self, state, shared, Now::read()) } else { None };
         self.register(state, shared);
         if next.is_some() && !state.outbox.is_empty() {
             // Its answer follows shortly: both may leave in one send, and the I/O thread sees to it that this one
@@ -159,7 +165,8 @@ impl Connection {
     /// Sends what the socket takes; the rest goes to the outbox, and an event tells when it may follow.
     fn send_now(&self, state: &mut State, shared: &Shared, bytes: &[u8], more: &[u8]) {
         let Some(transport) = &state.transport else { return };
-        let sent = if more.is_empty() { transport.send(bytes, false) } else { transport.send_two(bytes, more) };
+        let sent =
+            if more.is_empty() { transport.send(bytes, false) } else { transport.send_two(bytes, more) };
         let sent = match sent {
             Ok(sent) => sent.unwrap_or(0),
             Err(_) => return self.abort(state, shared),

@@ -61,7 +61,14 @@ impl ApplicationThread {
         let body_bytes = if let Body::Whole(body) = &exchange.body { body.bytes.len() as u64 } else { 0 };
         let template = self.templates.get(usize::from(exchange.connection.listener));
         let template = template.map(|template| template.bind(py).clone()).unwrap_or_else(|| PyDict::new(py));
-        let environ = environ::build(&template, &mut exchange, &self.shared)?;
+        let environ = match environ::build(&template, &mut exchange, &self.shared) {
+            Ok(environ) => environ,
+            Err(error) => {
+                // Out of memory, most likely: nobody will answer, and the client must not wait for it.
+                exchange.connection.abort_answer(&self.shared, None);
+                return Err(error);
+            }
+        };
         let Exchange { connection, head, times, .. } = exchange;
         Ok(PyExchange {
             shared: Arc::clone(&self.shared),

@@ -2,9 +2,9 @@
 //!
 //! What nobody reads stays in the kernel: the peer feels it, and no memory is spent.
 
+use crate::clock::now_ms;
 use crate::connection::{BodyFault, BodyStream, Connection, Patience, Phase, Serving, State};
 use crate::draining::READ_AWAY_BYTES;
-use crate::clock::now_ms;
 use crate::shared::Shared;
 use crate::transport::Received;
 use barkeep_wire::CONTINUE;
@@ -74,7 +74,8 @@ impl Connection {
             }
             let Some(transport) = transport else { return Err(BodyFault::Gone) };
             let length_left = stream.decoder.length_left();
-            let piece_bytes = length_left.map_or(PIECE_BYTES, |left| room.min(usize::try_from(left).unwrap_or(room)));
+            let piece_bytes =
+                length_left.map_or(PIECE_BYTES, |left| room.min(usize::try_from(left).unwrap_or(room)));
             inbox.resize(piece_bytes, 0);
             let received = transport.receive(inbox).map_err(|_| BodyFault::Gone)?;
             inbox.truncate(if let Received::Bytes(bytes) = received { bytes } else { 0 });

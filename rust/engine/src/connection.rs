@@ -29,6 +29,9 @@ use barkeep_wire::{BodyDecoder, Head, Refusal};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::Thread;
 
+/// Read and forgotten after a refusal at the most. A usual client notices our answer long before; a flood ends here.
+const LINGER_BYTES: usize = 64 * 1024 * 1024;
+
 /// Who is at the other end.
 #[derive(Clone, Debug)]
 pub struct Peer {
@@ -86,7 +89,10 @@ pub enum Phase {
     Leaving {
         linger: bool,
     },
-    Lingering,
+    /// The answer is out and our side shut; what still comes is read and forgotten, so much at most.
+    Lingering {
+        bytes_left: usize,
+    },
     Closed,
 }
 
@@ -158,7 +164,13 @@ pub struct Leftover {
 }
 
 impl Connection {
-    pub fn new(token: u64, peer: Peer, listener: u16, transport: Transport, deadline: Deadline) -> Connection {
+    pub fn new(
+        token: u64,
+        peer: Peer,
+        listener: u16,
+        transport: Transport,
+        deadline: Deadline,
+    ) -> Connection {
         let state = State {
             transport: Some(transport),
             is_registered: false,
@@ -215,7 +227,9 @@ impl Connection {
             }
             Err(SendFailure::Gone(_)) => self.abort(state, shared),
             Err(SendFailure::FileEnded) => {
-                shared.log.warning(format_args!("a file became shorter while it was sent; connection aborted"));
+                shared
+                    .log
+                    .warning(format_args!("a file became shorter while it was sent; connection aborted"));
                 self.abort(state, shared);
             }
         }
@@ -247,7 +261,11 @@ impl Connection {
                     shared.attend(self.token);
                 }
             }
-            Phase::Head(_) | Phase::Body(_) | Phase::Draining(_) | Phase::Lingering | Phase::Closed => {}
+            Phase::Head(_)
+            | Phase::Body(_)
+            | Phase::Draining(_)
+            | Phase::Lingering { .. }
+            | Phase::Closed => {}
         }
     }
 
@@ -260,7 +278,7 @@ impl Connection {
         if let Some(transport) = &state.transport {
             transport.finish();
         }
-        state.phase = Phase::Lingering;
+        state.phase = Phase::Lingering { bytes_left: LINGER_BYTES };
         state.inbox = Vec::new();
         state.has_unread = true;
         self.deadline.set(now_ms, shared.allowances.linger_ms);
@@ -290,7 +308,9 @@ impl Connection {
     /// The access-log line of a request that is cut before the application has it.
     fn note_unfinished(&self, state: &mut State, shared: &Shared) {
         let (head, first_byte_ns) = match &state.phase {
-            Phase::Head(under_way) if under_way.head.has_started() => (&under_way.head, under_way.first_byte_ns),
+            Phase::Head(under_way) if under_way.head.has_started() => {
+                (&under_way.head, under_way.first_byte_ns)
+            }
             Phase::Body(under_way) => (&under_way.head, under_way.first_byte_ns),
             _ => return,
         };

@@ -53,7 +53,8 @@ impl Allowances {
 }
 
 fn to_ms(seconds: f64) -> u64 {
-    u64::try_from(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX).as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX).as_millis())
+        .unwrap_or(u64::MAX)
 }
 
 /// The moment by which one connection must have moved on, in milliseconds of the monotonic clock.

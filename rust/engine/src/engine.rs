@@ -43,12 +43,15 @@ impl Engine {
     #[new]
     fn new(py: Python<'_>, listeners: Vec<(i32, String, String)>, options: Options) -> PyResult<Engine> {
         let level = Level::named(&options.log_level);
-        let level = level.ok_or_else(|| PyValueError::new_err(format!("unknown log level {:?}", options.log_level)))?;
+        let level = level
+            .ok_or_else(|| PyValueError::new_err(format!("unknown log level {:?}", options.log_level)))?;
         let format = Format::parse(&options.access_log_format)
             .map_err(|fault| PyValueError::new_err(format!("access_log_format: {fault:?}")))?;
         let access = AccessSink::open(options.access_log.as_deref()).map_err(|error| {
             let path = options.access_log.as_deref().unwrap_or_default();
-            setting_error(format!("--access-log must be a file that can be written, found {path:?}: {error}."))
+            setting_error(format!(
+                "--access-log must be a file that can be written, found {path:?}: {error}."
+            ))
         })?;
         let log = Log::new(level);
         let access_log = options.access_log.is_some().then(|| AccessLog::new(format, Arc::clone(&log)));
@@ -58,7 +61,10 @@ impl Engine {
             sockets.push(Listener { socket: descriptors::duplicate(descriptor)? });
             addresses.push(ServerAddress { name, port });
         }
-        let shared = Arc::new(Shared::new(options, addresses, runs_in_parallel(py), log, access_log).map_err(io::Error::from)?);
+        let shared = Arc::new(
+            Shared::new(options, addresses, runs_in_parallel(py), log, access_log)
+                .map_err(io::Error::from)?,
+        );
         let event_loop = Box::new(EventLoop::new(Arc::clone(&shared), sockets).map_err(io::Error::from)?);
         Ok(Engine { shared, ended: Arc::default(), parts: Mutex::new(Parts::Made { event_loop, access }) })
     }
@@ -128,7 +134,8 @@ impl Engine {
     /// One event for the log, written by the engine's log thread.
     /// Text that has no UTF-8 form, such as a file name from outside, is shown with backslashes.
     fn log(&self, level: &str, text: &Bound<'_, PyString>) -> PyResult<()> {
-        let level = Level::named(level).ok_or_else(|| PyValueError::new_err(format!("unknown log level {level:?}")))?;
+        let level = Level::named(level)
+            .ok_or_else(|| PyValueError::new_err(format!("unknown log level {level:?}")))?;
         match text.to_str() {
             Ok(text) => self.shared.log.write(level, format_args!("{text}")),
             Err(_) => {

@@ -111,7 +111,15 @@ pub fn template<'py>(
     let address = shared.server_addresses.get(listener);
     let environ = PyDict::new(py);
     // First the keys that each request sets, so that its environ need not grow for them.
-    for key in ["REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "REMOTE_ADDR", "REMOTE_PORT", "REQUEST_URI", "RAW_URI"] {
+    for key in [
+        "REQUEST_METHOD",
+        "PATH_INFO",
+        "QUERY_STRING",
+        "REMOTE_ADDR",
+        "REMOTE_PORT",
+        "REQUEST_URI",
+        "RAW_URI",
+    ] {
         environ.set_item(PyString::intern(py, key), PyString::intern(py, ""))?;
     }
     environ.set_item("SCRIPT_NAME", latin1(py, shared.options.root_path.as_bytes()))?;
@@ -148,11 +156,11 @@ pub fn build<'py>(
     let py = template.py();
     let texts = texts(py);
     let environ = template.copy()?;
-    let head = Arc::clone(&exchange.head);
     let body = std::mem::replace(&mut exchange.body, Body::Empty);
+    let head = &exchange.head;
     let body_bytes = if let Body::Whole(body) = &body { Some(body.bytes.len()) } else { None };
     set_method(&environ, texts, head.method())?;
-    set_target(&environ, texts, &head, &shared.options.root_path)?;
+    set_target(&environ, texts, head, &shared.options.root_path)?;
     if head.version() == Version::Http10 {
         environ.set_item(&texts.server_protocol, &texts.http_1_0)?;
     }
@@ -161,9 +169,10 @@ pub fn build<'py>(
     if let Some(port) = peer.port {
         environ.set_item(&texts.remote_port, PyString::new(py, itoa::Buffer::new().format(port)))?;
     }
-    set_fields(&environ, texts, &head, body_bytes)?;
+    set_fields(&environ, texts, head, body_bytes)?;
     if !matches!(body, Body::Empty) {
-        environ.set_item(&texts.wsgi_input, Input::new(body, &exchange.connection, exchange.number, shared))?;
+        environ
+            .set_item(&texts.wsgi_input, Input::new(body, &exchange.connection, exchange.number, shared))?;
     }
     Ok(environ)
 }
@@ -286,7 +295,8 @@ fn set_field(
     value: Bound<'_, PyString>,
     seen: &mut u64,
 ) -> PyResult<()> {
-    let bit = 1u64 << ((name.len().wrapping_mul(7) ^ usize::from(name.last().map_or(0, |last| last | 0x20))) % 64);
+    let bit =
+        1u64 << ((name.len().wrapping_mul(7) ^ usize::from(name.last().map_or(0, |last| last | 0x20))) % 64);
     if std::mem::replace(seen, *seen | bit) & bit != 0
         && let Some(before) = environ.get_item(key)?
     {
@@ -308,7 +318,9 @@ fn lower_case<'a>(name: &[u8], room: &'a mut [u8; USUAL_NAME_BYTES]) -> Option<&
 fn environ_key<'py>(py: Python<'py>, name: &[u8]) -> Bound<'py, PyString> {
     let mut key = String::with_capacity(name.len() + 5);
     key.push_str("HTTP_");
-    key.extend(name.iter().map(|byte| if *byte == b'-' { '_' } else { char::from(byte.to_ascii_uppercase()) }));
+    key.extend(
+        name.iter().map(|byte| if *byte == b'-' { '_' } else { char::from(byte.to_ascii_uppercase()) }),
+    );
     PyString::new(py, &key)
 }
 

@@ -51,6 +51,19 @@ impl Ended {
     }
 }
 
+/// Tells the end of the I/O thread also when it panics: application threads and whoever waits may not wait for ever.
+struct TellEnd<'a> {
+    shared: Arc<Shared>,
+    ended: &'a Ended,
+}
+
+impl Drop for TellEnd<'_> {
+    fn drop(&mut self) {
+        self.shared.hand_over.close();
+        self.ended.set();
+    }
+}
+
 /// Everything that the I/O thread alone owns.
 pub struct EventLoop {
     shared: Arc<Shared>,
@@ -90,6 +103,7 @@ impl EventLoop {
 
     /// Runs until drained or aborted.
     pub fn run(mut self, ended: &Ended) {
+        let _end = TellEnd { shared: Arc::clone(&self.shared), ended };
         self.shared.hand_over.enter_io();
         let (mut ready, mut tokens, mut closed) = (Vec::new(), Vec::new(), Vec::new());
         while !self.is_over() {
@@ -117,11 +131,11 @@ impl EventLoop {
             }
         }
         self.end();
-        ended.set();
     }
 
     fn is_over(&self) -> bool {
-        self.shared.is_aborting() || (self.is_drain_begun && self.listeners.is_empty() && self.connections.is_empty())
+        self.shared.is_aborting()
+            || (self.is_drain_begun && self.listeners.is_empty() && self.connections.is_empty())
     }
 
     /// How long the next wait may be: until the queue or the deadlines must be looked at.
@@ -184,7 +198,8 @@ impl EventLoop {
             if self.connections.len() >= self.shared.options.max_connections {
                 return self.leave_listeners(now, "max_connections are open");
             }
-            let Some(listener) = usize::try_from(index).ok().and_then(|index| self.listeners.get(index)) else {
+            let Some(listener) = usize::try_from(index).ok().and_then(|index| self.listeners.get(index))
+            else {
                 return;
             };
             match listener.accept() {
@@ -193,7 +208,8 @@ impl EventLoop {
                         self.shared.log.warning(format_args!("accepting goes on"));
                     }
                     let head_ms = self.shared.allowances.head_ms;
-                    let allowance_ms = if self.is_drain_begun { DRAIN_FIRST_BYTE_MS.min(head_ms) } else { head_ms };
+                    let allowance_ms =
+                        if self.is_drain_begun { DRAIN_FIRST_BYTE_MS.min(head_ms) } else { head_ms };
                     let connection = self.connections.add(index, transport, peer, now.ms, allowance_ms);
                     let mut state = connection.lock();
                     // The first request has often arrived with the connection.
@@ -316,7 +332,6 @@ impl EventLoop {
             connection.note_stopped(&mut state, &self.shared);
             connection.abort(&mut state, &self.shared);
         }
-        self.shared.hand_over.close();
     }
 }
 
@@ -327,7 +342,11 @@ fn run_out(connection: &Arc<Connection>, state: &mut State, shared: &Arc<Shared>
         return connection.abort(state, shared);
     }
     match &mut state.phase {
-        Phase::Idle | Phase::Draining(_) | Phase::Lingering | Phase::Leaving { .. } | Phase::Closed => {
+        Phase::Idle
+        | Phase::Draining(_)
+        | Phase::Lingering { .. }
+        | Phase::Leaving { .. }
+        | Phase::Closed => {
             connection.close(state, shared);
         }
         Phase::Head(_) => refuse(connection, state, shared, None, refusal::HEAD_TOO_SLOW, now),
@@ -347,7 +366,11 @@ fn tell_unfinished(connection: &Connection, state: &State, shared: &Shared, now:
         Phase::Serving(serving) => (&serving.head, serving.first_byte_ns),
         Phase::Head(under_way) => (&under_way.head, under_way.first_byte_ns),
         Phase::Body(under_way) => (&under_way.head, under_way.first_byte_ns),
-        Phase::Idle | Phase::Draining(_) | Phase::Leaving { .. } | Phase::Lingering | Phase::Closed => return,
+        Phase::Idle
+        | Phase::Draining(_)
+        | Phase::Leaving { .. }
+        | Phase::Lingering { .. }
+        | Phase::Closed => return,
     };
     shared.log.warning(format_args!(
         "unfinished after {} ms, aborted: {} {} from {}",

@@ -50,7 +50,8 @@ impl Input {
             Body::Empty => Input::empty(),
             Body::Whole(body) => Input::over(Held::Whole(body), None),
             Body::Streamed(begun) => {
-                let source = Source { connection: Arc::clone(connection), exchange, shared: Arc::clone(shared) };
+                let source =
+                    Source { connection: Arc::clone(connection), exchange, shared: Arc::clone(shared) };
                 Input::over(Held::Own(begun), Some(source))
             }
         }
@@ -174,8 +175,12 @@ impl Reader {
 fn body_error(fault: BodyFault) -> PyErr {
     let text = match fault {
         BodyFault::Refused(refused) => format!("the request body is malformed: {}", refused.reason()),
-        BodyFault::CutShort => "the client closed the connection before the request body was complete".to_owned(),
-        BodyFault::TooSlow => "the request body came slower than body_timeout and min_data_rate allow".to_owned(),
+        BodyFault::CutShort => {
+            "the client closed the connection before the request body was complete".to_owned()
+        }
+        BodyFault::TooSlow => {
+            "the request body came slower than body_timeout and min_data_rate allow".to_owned()
+        }
         BodyFault::Gone => "the connection was closed before the request body was complete".to_owned(),
     };
     python_errors::request_body_error(text)

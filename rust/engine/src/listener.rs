@@ -28,7 +28,9 @@ impl Listener {
         match accept(&self.socket) {
             Ok((socket, address)) => Accepted::Connection(Transport::Plain(socket), peer(address)),
             Err(Errno::AGAIN) => Accepted::Nobody,
-            Err(error @ (Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)) => Accepted::NoRoom(error),
+            Err(error @ (Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)) => {
+                Accepted::NoRoom(error)
+            }
             Err(_) => Accepted::Failed,
         }
     }

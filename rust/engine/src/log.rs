@@ -9,8 +9,8 @@ use std::fmt::{self, Write as _};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex};
 use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 /// Lines waiting for the writer, per sink. At 200 bytes a line, 20,000 lines.
@@ -34,7 +34,9 @@ pub enum Level {
 impl Level {
     /// From the setting; the table has refused other words already.
     pub fn named(name: &str) -> Option<Level> {
-        [Level::Error, Level::Warning, Level::Info, Level::Debug].into_iter().find(|level| level.name() == name)
+        [Level::Error, Level::Warning, Level::Info, Level::Debug]
+            .into_iter()
+            .find(|level| level.name() == name)
     }
 
     fn name(self) -> &'static str {
@@ -234,7 +236,11 @@ impl Log {
     /// Sleeps until there is something to write, gathers for a moment, and takes it.
     fn collect(&self, errors: &mut Vec<u8>, lines: &mut Vec<u8>) -> (u64, bool, bool) {
         let mut waiting = lock(&self.waiting);
-        while waiting.errors.is_empty() && waiting.access.is_empty() && !waiting.is_reopen_due && !waiting.is_closed {
+        while waiting.errors.is_empty()
+            && waiting.access.is_empty()
+            && !waiting.is_reopen_due
+            && !waiting.is_closed
+        {
             waiting.is_writer_asleep = true;
             waiting = self.ready.wait(waiting).unwrap_or_else(std::sync::PoisonError::into_inner);
         }

@@ -138,7 +138,9 @@ impl Outbox {
 
 fn send_piece(piece: &Piece, transport: &Transport, more_follows: bool) -> Result<Option<usize>, Errno> {
     match piece {
-        Piece::Bytes { buffer, sent } => transport.send(buffer.get(*sent..).unwrap_or_default(), more_follows),
+        Piece::Bytes { buffer, sent } => {
+            transport.send(buffer.get(*sent..).unwrap_or_default(), more_follows)
+        }
         Piece::File(piece) => {
             let bytes = piece.bytes_left.min(FILE_PIECE_BYTES);
             transport.send_file(&piece.file, piece.offset, usize::try_from(bytes).unwrap_or(usize::MAX))

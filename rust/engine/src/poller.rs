@@ -37,6 +37,12 @@ mod system {
         waker: OwnedFd,
     }
 
+    /// A second's worth of nanoseconds is a second.
+    fn carried(time: &Timespec) -> Timespec {
+        let (seconds, nanoseconds) = (time.tv_nsec / 1_000_000_000, time.tv_nsec % 1_000_000_000);
+        Timespec { tv_sec: time.tv_sec + seconds, tv_nsec: nanoseconds }
+    }
+
     impl Poller {
         pub fn new() -> io::Result<Poller> {
             let poller = Poller {
@@ -85,6 +91,12 @@ mod system {
             let mut events = [std::mem::MaybeUninit::<epoll::Event>::uninit(); EVENTS_PER_WAIT];
             let (events, _) = match epoll::wait(&self.epoll, &mut events[..], timeout.as_ref()) {
                 Err(io::Errno::INTR) => return Ok(()),
+                // Before Linux 5.11 only whole milliseconds can be waited for.
+                Err(io::Errno::NOSYS) => {
+                    let rounded = timeout
+                        .map(|t| Timespec { tv_nsec: (t.tv_nsec + 999_999) / 1_000_000 * 1_000_000, ..t });
+                    epoll::wait(&self.epoll, &mut events[..], rounded.as_ref().map(carried).as_ref())?
+                }
                 other => other?,
             };
             ready.extend(events.iter().map(|event| {
@@ -173,7 +185,8 @@ mod system {
         fn change(&self, changes: &[Event]) -> io::Result<()> {
             // SAFETY: the descriptors named in `changes` are borrowed by the callers for the length of the call,
             // and a closed descriptor leaves the kqueue by itself.
-            unsafe { kevent(&self.kqueue, changes, &mut [] as &mut [Event], Some(Duration::ZERO)) }.map(|_| ())
+            unsafe { kevent(&self.kqueue, changes, &mut [] as &mut [Event], Some(Duration::ZERO)) }
+                .map(|_| ())
         }
     }
 

@@ -26,7 +26,11 @@ pub fn setting_error(text: impl Into<String>) -> PyErr {
 
 /// Nobody is left to answer.
 pub fn client_gone() -> PyErr {
-    raise(&CLIENT_GONE, "ClientGone", "the client closed the connection before its answer was complete".to_owned())
+    raise(
+        &CLIENT_GONE,
+        "ClientGone",
+        "the client closed the connection before its answer was complete".to_owned(),
+    )
 }
 
 fn raise(class: &'static PyOnceLock<Py<PyType>>, name: &str, text: String) -> PyErr {

@@ -14,8 +14,12 @@ pub fn read_status(status: &Bound<'_, PyAny>, response: &mut ResponseHead) -> Py
     let status = with_latin1(text, |bytes| response.set_status(bytes));
     match status {
         Some(Ok(())) => Ok(()),
-        Some(Err(fault)) => Err(application_error(format!("{fault} (PEP 3333, The start_response() Callable)"))),
-        None => Err(application_error("the status has characters outside latin-1 (PEP 3333, Unicode Issues)")),
+        Some(Err(fault)) => {
+            Err(application_error(format!("{fault} (PEP 3333, The start_response() Callable)")))
+        }
+        None => {
+            Err(application_error("the status has characters outside latin-1 (PEP 3333, Unicode Issues)"))
+        }
     }
 }
 
@@ -28,7 +32,8 @@ pub fn read_fields(headers: &Bound<'_, PyAny>, response: &mut ResponseHead) -> P
         let Ok(pair) = field.cast::<PyTuple>() else {
             return Err(wrong_type(&format!("header {index} must be a tuple of name and value"), &field));
         };
-        let (Ok(name), Ok(value), 2) = (pair.get_borrowed_item(0), pair.get_borrowed_item(1), pair.len()) else {
+        let (Ok(name), Ok(value), 2) = (pair.get_borrowed_item(0), pair.get_borrowed_item(1), pair.len())
+        else {
             return Err(application_error(format!(
                 "header {index} must be a tuple of name and value, found {} items",
                 pair.len()
@@ -39,7 +44,11 @@ pub fn read_fields(headers: &Bound<'_, PyAny>, response: &mut ResponseHead) -> P
     Ok(())
 }
 
-fn read_field(name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>, response: &mut ResponseHead) -> PyResult<()> {
+fn read_field(
+    name: &Bound<'_, PyAny>,
+    value: &Bound<'_, PyAny>,
+    response: &mut ResponseHead,
+) -> PyResult<()> {
     let Ok(name) = name.cast::<PyString>() else {
         return Err(wrong_type("the name of a header must be a str", name));
     };
@@ -63,7 +72,8 @@ fn with_latin1<T>(text: &Bound<'_, PyString>, read: impl FnOnce(&[u8]) -> T) -> 
     if text.is_ascii() {
         return Some(read(text.as_bytes()));
     }
-    let bytes: Option<Vec<u8>> = text.chars().map(|character| u8::try_from(u32::from(character)).ok()).collect();
+    let bytes: Option<Vec<u8>> =
+        text.chars().map(|character| u8::try_from(u32::from(character)).ok()).collect();
     Some(read(&bytes?))
 }
 

@@ -2,7 +2,9 @@
 //!
 //! `feed` is also how an application thread finds the next request that a client sent ahead.
 
-use crate::connection::{BodyFault, BodyStream, BodyUnderWay, Connection, HeadUnderWay, Patience, Phase, Serving, State, wake};
+use crate::connection::{
+    BodyFault, BodyStream, BodyUnderWay, Connection, HeadUnderWay, Patience, Phase, Serving, State, wake,
+};
 use crate::exchange::{Body, Exchange, Times, WholeBody};
 use crate::refusal::{self, Reason};
 use crate::shared::Shared;
@@ -52,7 +54,8 @@ pub fn receive(
                 let asked_bytes = make_room(under_way);
                 (transport.receive_more(&mut under_way.body.bytes), asked_bytes)
             }
-            Phase::Idle | Phase::Head(_) | Phase::Body(_) | Phase::Draining(_) | Phase::Lingering => {
+            Phase::Lingering { bytes_left: 0 } => return connection.close(state, shared),
+            Phase::Idle | Phase::Head(_) | Phase::Body(_) | Phase::Draining(_) | Phase::Lingering { .. } => {
                 (transport.receive(scratch), scratch.len())
             }
         };
@@ -90,7 +93,10 @@ fn take_in(
     now: Now,
 ) -> Option<Exchange> {
     match &mut state.phase {
-        Phase::Lingering => None,
+        Phase::Lingering { bytes_left } => {
+            *bytes_left = bytes_left.saturating_sub(bytes);
+            None
+        }
         Phase::Body(under_way) => {
             let floor_bytes = shared.allowances.floor_bytes(shared.allowances.body_ms);
             if state.progress.earns(bytes as u64, floor_bytes) {
@@ -149,8 +155,10 @@ fn feed(
             }
             Phase::Head(under_way) => read_head(connection, state, shared, under_way, &mut rest, now),
             Phase::Body(under_way) => read_body(connection, state, shared, under_way, &mut rest, now),
-            Phase::Draining(leftover) => crate::draining::read_away(connection, state, shared, leftover, &mut rest, now),
-            other @ (Phase::Serving(_) | Phase::Leaving { .. } | Phase::Lingering | Phase::Closed) => {
+            Phase::Draining(leftover) => {
+                crate::draining::read_away(connection, state, shared, leftover, &mut rest, now)
+            }
+            other @ (Phase::Serving(_) | Phase::Leaving { .. } | Phase::Lingering { .. } | Phase::Closed) => {
                 state.phase = other;
                 Step::Wait
             }
@@ -239,7 +247,17 @@ fn begin_body(
     let request_buffer = shared.options.request_buffer;
     let may_wait = request_buffer > 0 && wanted_bytes <= request_buffer;
     let Some(charge) = may_wait.then(|| shared.charge(wanted_bytes)).flatten() else {
-        return stream(connection, state, shared, head, decoder, Vec::new(), is_continue_due, first_byte_ns, now);
+        return stream(
+            connection,
+            state,
+            shared,
+            head,
+            decoder,
+            Vec::new(),
+            is_continue_due,
+            first_byte_ns,
+            now,
+        );
     };
     if is_continue_due {
         state.outbox.add(CONTINUE);
@@ -314,7 +332,14 @@ fn hand_over(
     let times = Times { first_byte_ns, ready_ns: now.ns, taken_ns: 0 };
     state.exchanges = state.exchanges.wrapping_add(1);
     let number = state.exchanges;
-    state.phase = Phase::Serving(Serving { number, head: Arc::clone(&head), first_byte_ns, is_answer_begun: false, is_logged: false, stream });
+    state.phase = Phase::Serving(Serving {
+        number,
+        head: Arc::clone(&head),
+        first_byte_ns,
+        is_answer_begun: false,
+        is_logged: false,
+        stream,
+    });
     Step::Ready(Exchange { connection: Arc::clone(connection), number, head, body, times })
 }
 
@@ -323,7 +348,7 @@ fn peer_has_finished(connection: &Arc<Connection>, state: &mut State, shared: &A
     state.has_unread = false;
     match &mut state.phase {
         // Nothing was begun, or nobody waits for an answer.
-        Phase::Idle | Phase::Draining(_) | Phase::Lingering => connection.close(state, shared),
+        Phase::Idle | Phase::Draining(_) | Phase::Lingering { .. } => connection.close(state, shared),
         Phase::Head(under_way) if !under_way.head.has_started() => connection.close(state, shared),
         Phase::Head(_) | Phase::Body(_) => {
             refusal::refuse(connection, state, shared, None, refusal::CUT_SHORT, now);

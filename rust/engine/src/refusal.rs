@@ -23,10 +23,13 @@ impl From<Refusal> for Reason {
     }
 }
 
-pub const CUT_SHORT: Reason = Reason { status: 400, text: "connection closed before the request was complete" };
-pub const UNDERSCORE: Reason = Reason { status: 400, text: "underscore in a field name (underscore_headers)" };
+pub const CUT_SHORT: Reason =
+    Reason { status: 400, text: "connection closed before the request was complete" };
+pub const UNDERSCORE: Reason =
+    Reason { status: 400, text: "underscore in a field name (underscore_headers)" };
 pub const HEAD_TOO_SLOW: Reason = Reason { status: 408, text: "head not complete within head_timeout" };
-pub const BODY_TOO_SLOW: Reason = Reason { status: 408, text: "body slower than body_timeout and min_data_rate allow" };
+pub const BODY_TOO_SLOW: Reason =
+    Reason { status: 408, text: "body slower than body_timeout and min_data_rate allow" };
 
 /// Answers with the reason's status and closes once the peer has had a chance to read it.
 ///
@@ -43,20 +46,20 @@ pub fn refuse(
         Phase::Head(under_way) => (Some(under_way.head), under_way.first_byte_ns),
         Phase::Body(under_way) => (Some(under_way.head), under_way.first_byte_ns),
         Phase::Idle | Phase::Serving(_) | Phase::Draining(_) | Phase::Leaving { .. } => (head, now.ns),
-        Phase::Lingering | Phase::Closed => (head, now.ns),
+        Phase::Lingering { .. } | Phase::Closed => (head, now.ns),
     };
     let is_head = head.as_ref().is_some_and(|head| head.is_head());
-    shared.log.info(format_args!(
-        "refused {} with {}: {}",
-        connection.peer, reason.status, reason.text
-    ));
+    shared.log.info(format_args!("refused {} with {}: {}", connection.peer, reason.status, reason.text));
     let mut answer = Vec::with_capacity(256);
     let date = Date::now();
     let common = CommonFields { date: date.as_bytes(), server: shared.options.server_header.as_bytes() };
     write_refusal(&mut answer, reason.status, is_head, &common);
     let times = Times { first_byte_ns, ready_ns: now.ns, taken_ns: 0 };
     let outcome = if reason.status == 408 { Outcome::TimedOut } else { Outcome::Refused };
-    let record = shared.access_log.is_some().then(|| Record::of_refusal(connection, head, reason.status, times, outcome));
+    let record = shared
+        .access_log
+        .is_some()
+        .then(|| Record::of_refusal(connection, head, reason.status, times, outcome));
     state.unlogged.extend(record);
     state.inbox = Vec::new();
     connection.deadline.clear();

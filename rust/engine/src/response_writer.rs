@@ -23,13 +23,16 @@ use barkeep_wire::{
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyBytes, PyDict, PyList, PyString};
 use std::cell::Cell;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 /// Bodies up to this are joined with their head and sent in one call with the GIL held: about 10 us.
 const JOINED_BYTES: usize = 32 * 1024;
 
 /// Larger answers are handed to the outbox in pieces, so that its high-water mark means something.
 const PIECE_BYTES: usize = 256 * 1024;
+
+/// What stands in for a head that has gone back to the pool.
+static NO_HEAD: LazyLock<Arc<Head>> = LazyLock::new(Arc::default);
 
 thread_local! {
     /// The buffer that heads and short bodies are joined in, kept between exchanges.
@@ -212,7 +215,9 @@ impl PyExchange {
         match answer.stage {
             Stage::NoHead => return Err(never_started()),
             Stage::HeadSet => {}
-            Stage::Body | Stage::Sent | Stage::Finished => return Err(application_error("the answer was already finished")),
+            Stage::Body | Stage::Sent | Stage::Finished => {
+                return Err(application_error("the answer was already finished"));
+            }
         }
         let request = RequestFacts { is_head: self.head.is_head(), version: self.head.version() };
         let framing = answer.response.frame(request, size);
@@ -401,7 +406,8 @@ impl PyExchange {
     fn record(&self, outcome: Outcome) -> Option<Record> {
         self.shared.access_log.as_ref()?;
         let answer = lock(&self.answer);
-        let bytes_received = if self.is_streamed { self.connection.body_bytes_read() } else { self.body_bytes };
+        let bytes_received =
+            if self.is_streamed { self.connection.body_bytes_read() } else { self.body_bytes };
         Some(Record {
             peer: self.connection.peer.clone(),
             head: Some(Arc::clone(&self.head)),
@@ -423,7 +429,8 @@ impl Drop for PyExchange {
             self.connection.abort_answer(&self.shared, self.record(Outcome::Aborted));
         }
         SPARE_RESPONSE.set(Some(std::mem::take(&mut self.own_answer().response)));
-        self.shared.return_head(Arc::clone(&self.head));
+        // The pool takes it from its last owner only.
+        self.shared.return_head(std::mem::replace(&mut self.head, Arc::clone(&NO_HEAD)));
     }
 }
 
@@ -437,7 +444,9 @@ fn read_head(status: &Bound<'_, PyAny>, headers: &Bound<'_, PyAny>) -> PyResult<
 }
 
 fn never_started() -> PyErr {
-    application_error("start_response was not called before the first chunk of the body (PEP 3333, Specification Details)")
+    application_error(
+        "start_response was not called before the first chunk of the body (PEP 3333, Specification Details)",
+    )
 }
 
 fn common<'a>(date: &'a Date, shared: &'a Shared) -> CommonFields<'a> {
@@ -449,7 +458,9 @@ fn chunk<'a, 'py>(data: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyByte
     data.cast::<PyBytes>().map_err(|_| {
         let kind = data.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
         let hint = if data.is_instance_of::<PyString>() { "; encode the text first" } else { "" };
-        application_error(format!("a chunk of the body must be bytes, found {kind}{hint} (PEP 3333, Unicode Issues)"))
+        application_error(format!(
+            "a chunk of the body must be bytes, found {kind}{hint} (PEP 3333, Unicode Issues)"
+        ))
     })
 }
 

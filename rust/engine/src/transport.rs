@@ -35,7 +35,9 @@ impl Transport {
     /// Receives into `buffer`, at most its length.
     pub fn receive(&self, buffer: &mut [u8]) -> Result<Received, Errno> {
         let Transport::Plain(fd) = self;
-        told(io::retry_on_intr(|| net::recv(fd, &mut *buffer, RecvFlags::empty()).map(|(_, received)| received)))
+        told(io::retry_on_intr(|| {
+            net::recv(fd, &mut *buffer, RecvFlags::empty()).map(|(_, received)| received)
+        }))
     }
 
     /// Receives into the spare capacity of `buffer`, of which there must be some.

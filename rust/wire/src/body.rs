@@ -51,12 +51,7 @@ impl BodyDecoder {
             BodyFraming::Length { bytes } => Next::Length { bytes_left: bytes },
             BodyFraming::Chunked => Next::ChunkLine,
         };
-        BodyDecoder {
-            next,
-            content_bytes: 0,
-            unpaid_line_bytes: 0,
-            cut_line: Vec::new(),
-        }
+        BodyDecoder { next, content_bytes: 0, unpaid_line_bytes: 0, cut_line: Vec::new() }
     }
 
     /// Decodes `input` into `out`, and answers how many bytes of it were used.
@@ -84,9 +79,7 @@ impl BodyDecoder {
                 }
                 Next::ChunkLine => self.chunk_line(rest, limits)?,
                 Next::ChunkEnd => self.chunk_end(rest)?,
-                Next::Trailers { fields, bytes } => {
-                    self.trailer_line(rest, fields, bytes, limits)?
-                }
+                Next::Trailers { fields, bytes } => self.trailer_line(rest, fields, bytes, limits)?,
             };
             rest = rest.get(used..).unwrap_or(b"");
             if used == 0 {
@@ -123,23 +116,18 @@ impl BodyDecoder {
     fn took(&mut self, bytes: u64) {
         self.next = match self.next {
             Next::Length { bytes_left } if bytes_left <= bytes => Next::Done,
-            Next::Length { bytes_left } => Next::Length {
-                bytes_left: bytes_left - bytes,
-            },
+            Next::Length { bytes_left } => Next::Length { bytes_left: bytes_left - bytes },
             Next::ChunkData { bytes_left } if bytes_left <= bytes => Next::ChunkEnd,
-            Next::ChunkData { bytes_left } => Next::ChunkData {
-                bytes_left: bytes_left - bytes,
-            },
+            Next::ChunkData { bytes_left } => Next::ChunkData { bytes_left: bytes_left - bytes },
             next @ (Next::ChunkLine | Next::ChunkEnd | Next::Trailers { .. } | Next::Done) => next,
         };
     }
 
     fn chunk_line(&mut self, input: &[u8], limits: &Limits) -> Result<usize, Refusal> {
-        let used =
-            match self.take_line(input, limits.chunk_line_bytes, Refusal::ChunkLineTooLong)? {
-                Line::Cut => return Ok(input.len()),
-                Line::Whole { used } => used,
-            };
+        let used = match self.take_line(input, limits.chunk_line_bytes, Refusal::ChunkLineTooLong)? {
+            Line::Cut => return Ok(input.len()),
+            Line::Whole { used } => used,
+        };
         let line = whole_line(&self.cut_line, input, used);
         let line_bytes = line.len() as u64;
         let Some(line) = line.strip_suffix(b"\r\n") else {
@@ -149,21 +137,13 @@ impl BodyDecoder {
         self.cut_line.clear();
         self.account_for_chunk(bytes, line_bytes, limits)?;
         self.next = match bytes {
-            0 => Next::Trailers {
-                fields: 0,
-                bytes: 0,
-            },
+            0 => Next::Trailers { fields: 0, bytes: 0 },
             bytes_left => Next::ChunkData { bytes_left },
         };
         Ok(used)
     }
 
-    fn account_for_chunk(
-        &mut self,
-        bytes: u64,
-        line_bytes: u64,
-        limits: &Limits,
-    ) -> Result<(), Refusal> {
+    fn account_for_chunk(&mut self, bytes: u64, line_bytes: u64, limits: &Limits) -> Result<(), Refusal> {
         self.content_bytes = self.content_bytes.saturating_add(bytes);
         if self.content_bytes > limits.body_bytes {
             return Err(Refusal::BodyTooLarge);
@@ -208,15 +188,12 @@ impl BodyDecoder {
         let line = whole_line(&self.cut_line, input, used);
         self.next = match read_field_line(line, 0) {
             Ok(FieldLine::Blank { .. }) => Next::Done,
-            Ok(FieldLine::Field { .. } | FieldLine::Cut) | Err(_)
-                if fields >= limits.trailer_fields =>
-            {
+            Ok(FieldLine::Field { .. } | FieldLine::Cut) | Err(_) if fields >= limits.trailer_fields => {
                 return Err(Refusal::TooManyTrailers);
             }
-            Ok(FieldLine::Field { end, .. }) => Next::Trailers {
-                fields: fields + 1,
-                bytes: section_bytes + end,
-            },
+            Ok(FieldLine::Field { end, .. }) => {
+                Next::Trailers { fields: fields + 1, bytes: section_bytes + end }
+            }
             // A whole line is never cut; were it so, LF would stand where it may not.
             Ok(FieldLine::Cut) => return Err(Refusal::BareLf),
             Err(refusal) => return Err(refusal),
@@ -228,23 +205,15 @@ impl BodyDecoder {
     /// Looks for the end of the line that `cut_line` begins. `limit`: bytes that the whole line may have, LF included.
     ///
     /// A line is judged when it is whole or can no longer end within its limit, as in a head.
-    fn take_line(
-        &mut self,
-        input: &[u8],
-        limit: usize,
-        too_long: Refusal,
-    ) -> Result<Line, Refusal> {
+    fn take_line(&mut self, input: &[u8], limit: usize, too_long: Refusal) -> Result<Line, Refusal> {
         let room = limit.saturating_sub(self.cut_line.len());
         let window = input.get(..room).unwrap_or(input);
         match memchr::memchr(b'\n', window) {
             Some(line_feed) => {
                 if !self.cut_line.is_empty() {
-                    self.cut_line
-                        .extend_from_slice(window.get(..=line_feed).unwrap_or(window));
+                    self.cut_line.extend_from_slice(window.get(..=line_feed).unwrap_or(window));
                 }
-                Ok(Line::Whole {
-                    used: line_feed + 1,
-                })
+                Ok(Line::Whole { used: line_feed + 1 })
             }
             None if window.len() == room => Err(too_long),
             None => {
@@ -257,11 +226,7 @@ impl BodyDecoder {
 
 /// A line that was never cut is read where it stands.
 fn whole_line<'a>(cut_line: &'a [u8], input: &'a [u8], used: usize) -> &'a [u8] {
-    if cut_line.is_empty() {
-        input.get(..used).unwrap_or(input)
-    } else {
-        cut_line
-    }
+    if cut_line.is_empty() { input.get(..used).unwrap_or(input) } else { cut_line }
 }
 
 /// Copies as much of `input` as is content and has room; answers the bytes copied.

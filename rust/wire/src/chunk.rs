@@ -9,10 +9,7 @@ use crate::limits::Limits;
 /// Whitespace after the size counts only before ";", where RFC 9112 section 7.1.1 makes a reader accept it.
 /// Extensions are checked and dropped: none has a meaning here.
 pub(crate) fn read_chunk_line(line: &[u8]) -> Result<u64, Refusal> {
-    let digit_count = line
-        .iter()
-        .position(|byte| !byte.is_ascii_hexdigit())
-        .unwrap_or(line.len());
+    let digit_count = line.iter().position(|byte| !byte.is_ascii_hexdigit()).unwrap_or(line.len());
     if digit_count == 0 || digit_count > Limits::CHUNK_SIZE_DIGITS {
         return Err(Refusal::ChunkSizeInvalid);
     }
@@ -22,9 +19,7 @@ pub(crate) fn read_chunk_line(line: &[u8]) -> Result<u64, Refusal> {
         [b';', ..] => check_extensions(extensions)?,
         _ => return Err(Refusal::ChunkSizeInvalid),
     }
-    Ok(digits.iter().fold(0, |size, digit| {
-        (size << 4) | u64::from(hexadecimal_value(*digit))
-    }))
+    Ok(digits.iter().fold(0, |size, digit| (size << 4) | u64::from(hexadecimal_value(*digit))))
 }
 
 /// `digit`: a hexadecimal digit.
@@ -77,16 +72,7 @@ mod tests {
 
     #[test]
     fn sizes_are_read_as_the_standard_library_reads_hexadecimal() {
-        for text in [
-            "0",
-            "9",
-            "a",
-            "F",
-            "10",
-            "fFfF",
-            "0123456789abcdef",
-            "FFFFFFFFFFFFFFFF",
-        ] {
+        for text in ["0", "9", "a", "F", "10", "fFfF", "0123456789abcdef", "FFFFFFFFFFFFFFFF"] {
             let expected = u64::from_str_radix(text, 16).unwrap();
             assert_eq!(read_chunk_line(text.as_bytes()), Ok(expected));
         }

@@ -2,9 +2,8 @@
 
 const SECONDS_PER_DAY: u64 = 86_400;
 const WEEKDAYS: [&[u8; 3]; 7] = [b"Thu", b"Fri", b"Sat", b"Sun", b"Mon", b"Tue", b"Wed"];
-const MONTHS: [&[u8; 3]; 12] = [
-    b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
-];
+const MONTHS: [&[u8; 3]; 12] =
+    [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
 /// 9999-12-31T23:59:59Z: the format has four digits for the year.
 const LAST_SECOND: u64 = 253_402_300_799;
 
@@ -16,10 +15,7 @@ pub fn format_imf_fixdate(unix_seconds: u64) -> [u8; 29] {
     let second_of_day = seconds % SECONDS_PER_DAY;
     let (year, month, day) = civil_date(days);
     let name = |names: &[&[u8; 3]], index: u64| -> [u8; 3] {
-        usize::try_from(index)
-            .ok()
-            .and_then(|index| names.get(index))
-            .map_or(*b"   ", |name| **name)
+        usize::try_from(index).ok().and_then(|index| names.get(index)).map_or(*b"   ", |name| **name)
     };
     let [w0, w1, w2] = name(&WEEKDAYS, days % 7);
     let [m0, m1, m2] = name(&MONTHS, month - 1);
@@ -30,8 +26,8 @@ pub fn format_imf_fixdate(unix_seconds: u64) -> [u8; 29] {
     let [n0, n1] = two_digits(second_of_day / 60 % 60);
     let [s0, s1] = two_digits(second_of_day % 60);
     [
-        w0, w1, w2, b',', b' ', d0, d1, b' ', m0, m1, m2, b' ', y0, y1, y2, y3, b' ', h0, h1, b':',
-        n0, n1, b':', s0, s1, b' ', b'G', b'M', b'T',
+        w0, w1, w2, b',', b' ', d0, d1, b' ', m0, m1, m2, b' ', y0, y1, y2, y3, b' ', h0, h1, b':', n0, n1,
+        b':', s0, s1, b' ', b'G', b'M', b'T',
     ]
 }
 
@@ -47,17 +43,12 @@ pub fn civil_date(days: u64) -> (u64, u64, u64) {
     // 719,468 days lie between 0000-03-01 and 1970-01-01; 146,097 in an era.
     let shifted = days + 719_468;
     let day_of_era = shifted % 146_097;
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     // Months from March, five in 153 days.
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = year_of_era + shifted / 146_097 * 400 + u64::from(month <= 2);
     (year, month, day)
 }

@@ -91,16 +91,9 @@ mod tests {
     #[test]
     fn every_refusal_has_a_client_or_server_status_and_names_its_rule() {
         for refusal in Refusal::ALL {
-            assert!(
-                matches!(refusal.status(), 400 | 413 | 414 | 417 | 431 | 501 | 505),
-                "{refusal:?}"
-            );
+            assert!(matches!(refusal.status(), 400 | 413 | 414 | 417 | 431 | 501 | 505), "{refusal:?}");
             assert!(refusal.reason().contains("(RFC "), "{refusal:?}");
-            assert_ne!(
-                crate::reason_phrase(refusal.status()),
-                "Unknown",
-                "{refusal:?}"
-            );
+            assert_ne!(crate::reason_phrase(refusal.status()), "Unknown", "{refusal:?}");
         }
     }
 }

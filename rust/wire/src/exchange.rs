@@ -48,9 +48,7 @@ impl ResponseFraming {
     pub fn has_body(self) -> bool {
         match self {
             ResponseFraming::NoBody | ResponseFraming::HeadOnly { .. } => false,
-            ResponseFraming::Length { .. } | ResponseFraming::Chunked | ResponseFraming::Close => {
-                true
-            }
+            ResponseFraming::Length { .. } | ResponseFraming::Chunked | ResponseFraming::Close => true,
         }
     }
 
@@ -71,21 +69,17 @@ impl ResponseFraming {
             (304, content_length, _) => ResponseFraming::HeadOnly { content_length },
             // 205 tells a form to clear itself and may have no content; a length of zero says so on every version.
             (205, _, _) => ResponseFraming::Length { bytes: 0 },
-            (_, Some(bytes), _) if request.is_head => ResponseFraming::HeadOnly {
-                content_length: Some(bytes),
-            },
+            (_, Some(bytes), _) if request.is_head => {
+                ResponseFraming::HeadOnly { content_length: Some(bytes) }
+            }
             // An empty body on HEAD may be one the application left out, so it tells nothing about GET's.
             (_, None, BodySize::Known(0) | BodySize::Unknown) if request.is_head => {
-                ResponseFraming::HeadOnly {
-                    content_length: None,
-                }
+                ResponseFraming::HeadOnly { content_length: None }
             }
-            (_, None, BodySize::Known(bytes)) if request.is_head => ResponseFraming::HeadOnly {
-                content_length: Some(bytes),
-            },
-            (_, Some(bytes), _) | (_, None, BodySize::Known(bytes)) => {
-                ResponseFraming::Length { bytes }
+            (_, None, BodySize::Known(bytes)) if request.is_head => {
+                ResponseFraming::HeadOnly { content_length: Some(bytes) }
             }
+            (_, Some(bytes), _) | (_, None, BodySize::Known(bytes)) => ResponseFraming::Length { bytes },
             (_, None, BodySize::Unknown) => match request.version {
                 Version::Http11 => ResponseFraming::Chunked,
                 Version::Http10 => ResponseFraming::Close,
@@ -129,18 +123,9 @@ mod tests {
     use BodySize::{Known, Unknown};
     use ResponseFraming::{Chunked, Close, HeadOnly, Length, NoBody};
 
-    const GET: RequestFacts = RequestFacts {
-        is_head: false,
-        version: Version::Http11,
-    };
-    const HEAD: RequestFacts = RequestFacts {
-        is_head: true,
-        version: Version::Http11,
-    };
-    const GET10: RequestFacts = RequestFacts {
-        is_head: false,
-        version: Version::Http10,
-    };
+    const GET: RequestFacts = RequestFacts { is_head: false, version: Version::Http11 };
+    const HEAD: RequestFacts = RequestFacts { is_head: true, version: Version::Http11 };
+    const GET10: RequestFacts = RequestFacts { is_head: false, version: Version::Http10 };
 
     #[test]
     fn a_body_of_unknown_size_is_chunked_or_ends_with_the_connection() {
@@ -150,85 +135,43 @@ mod tests {
 
     #[test]
     fn the_length_the_application_declared_wins_over_the_size_at_hand() {
-        assert_eq!(
-            ResponseFraming::decide(200, None, GET, Known(5)),
-            Length { bytes: 5 }
-        );
-        assert_eq!(
-            ResponseFraming::decide(200, Some(7), GET, Known(5)),
-            Length { bytes: 7 }
-        );
-        assert_eq!(
-            ResponseFraming::decide(200, Some(7), GET10, Unknown),
-            Length { bytes: 7 }
-        );
+        assert_eq!(ResponseFraming::decide(200, None, GET, Known(5)), Length { bytes: 5 });
+        assert_eq!(ResponseFraming::decide(200, Some(7), GET, Known(5)), Length { bytes: 7 });
+        assert_eq!(ResponseFraming::decide(200, Some(7), GET10, Unknown), Length { bytes: 7 });
     }
 
     #[test]
     fn an_answer_to_head_has_no_body_and_tells_only_a_length_that_get_would_have() {
         assert_eq!(
             ResponseFraming::decide(200, Some(7), HEAD, Known(0)),
-            HeadOnly {
-                content_length: Some(7)
-            }
+            HeadOnly { content_length: Some(7) }
         );
-        assert_eq!(
-            ResponseFraming::decide(200, None, HEAD, Known(5)),
-            HeadOnly {
-                content_length: Some(5)
-            }
-        );
-        assert_eq!(
-            ResponseFraming::decide(200, None, HEAD, Known(0)),
-            HeadOnly {
-                content_length: None
-            }
-        );
-        assert_eq!(
-            ResponseFraming::decide(200, None, HEAD, Unknown),
-            HeadOnly {
-                content_length: None
-            }
-        );
+        assert_eq!(ResponseFraming::decide(200, None, HEAD, Known(5)), HeadOnly { content_length: Some(5) });
+        assert_eq!(ResponseFraming::decide(200, None, HEAD, Known(0)), HeadOnly { content_length: None });
+        assert_eq!(ResponseFraming::decide(200, None, HEAD, Unknown), HeadOnly { content_length: None });
     }
 
     #[test]
     fn statuses_without_a_body_have_none_whatever_the_application_gave() {
         for request in [GET, HEAD, GET10] {
-            assert_eq!(
-                ResponseFraming::decide(204, Some(7), request, Known(7)),
-                NoBody
-            );
+            assert_eq!(ResponseFraming::decide(204, Some(7), request, Known(7)), NoBody);
             assert_eq!(
                 ResponseFraming::decide(304, None, request, Known(7)),
-                HeadOnly {
-                    content_length: None
-                }
+                HeadOnly { content_length: None }
             );
             assert_eq!(
                 ResponseFraming::decide(304, Some(7), request, Unknown),
-                HeadOnly {
-                    content_length: Some(7)
-                }
+                HeadOnly { content_length: Some(7) }
             );
-            assert_eq!(
-                ResponseFraming::decide(205, Some(7), request, Known(7)),
-                Length { bytes: 0 }
-            );
+            assert_eq!(ResponseFraming::decide(205, Some(7), request, Known(7)), Length { bytes: 0 });
         }
     }
 
     #[test]
     fn a_connection_lives_on_when_both_sides_wish_it_and_the_end_can_be_seen() {
         let length = Length { bytes: 1 };
-        assert_eq!(
-            persistence(GET, length, true, true),
-            Persistence::KeepAlive11
-        );
-        assert_eq!(
-            persistence(GET10, length, true, true),
-            Persistence::KeepAlive10
-        );
+        assert_eq!(persistence(GET, length, true, true), Persistence::KeepAlive11);
+        assert_eq!(persistence(GET10, length, true, true), Persistence::KeepAlive10);
         assert_eq!(persistence(GET10, Close, true, true), Persistence::Close);
         assert_eq!(persistence(GET, length, false, true), Persistence::Close);
         assert_eq!(persistence(GET, Chunked, true, false), Persistence::Close);

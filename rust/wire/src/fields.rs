@@ -32,9 +32,7 @@ pub(crate) fn read_field_line(bytes: &[u8], start: usize) -> Result<FieldLine, R
     };
     let content = trim_start(after_colon);
     let content_bytes = field_content_length(content);
-    let (value, after_value) = content
-        .split_at_checked(content_bytes)
-        .unwrap_or((content, b""));
+    let (value, after_value) = content.split_at_checked(content_bytes).unwrap_or((content, b""));
     match after_value {
         [b'\r', b'\n', ..] => {}
         [] | [b'\r'] => return Ok(FieldLine::Cut),
@@ -43,14 +41,9 @@ pub(crate) fn read_field_line(bytes: &[u8], start: usize) -> Result<FieldLine, R
         _ => return Err(Refusal::FieldValueInvalid),
     }
     let value_start = start + (line.len() - content.len());
-    let field = Field {
-        name: Span::at(start, name_bytes),
-        value: Span::at(value_start, trim_end(value).len()),
-    };
-    Ok(FieldLine::Field {
-        field,
-        end: value_start + content_bytes + 2,
-    })
+    let field =
+        Field { name: Span::at(start, name_bytes), value: Span::at(value_start, trim_end(value).len()) };
+    Ok(FieldLine::Field { field, end: value_start + content_bytes + 2 })
 }
 
 /// `after_name`: what stands where ":" should; not empty.
@@ -96,12 +89,7 @@ pub(crate) struct FieldFacts {
 impl FieldFacts {
     /// Notes one field of the head. The length of the name picks the only candidate.
     #[inline]
-    pub(crate) fn note(
-        &mut self,
-        name: &[u8],
-        value: &[u8],
-        value_at: Span,
-    ) -> Result<(), Refusal> {
+    pub(crate) fn note(&mut self, name: &[u8], value: &[u8], value_at: Span) -> Result<(), Refusal> {
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => self.note_host(value_at),
             6 if name.eq_ignore_ascii_case(b"expect") => {
@@ -112,9 +100,7 @@ impl FieldFacts {
                 self.note_connection(value);
                 Ok(())
             }
-            14 if name.eq_ignore_ascii_case(b"content-length") => {
-                self.framing.note_content_length(value)
-            }
+            14 if name.eq_ignore_ascii_case(b"content-length") => self.framing.note_content_length(value),
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
                 self.framing.note_transfer_encoding(value)
             }
@@ -141,9 +127,7 @@ impl FieldFacts {
             let is_continue = expectation.eq_ignore_ascii_case(b"100-continue");
             self.expectation = match self.expectation {
                 Expectation::Absent | Expectation::Continue if is_continue => Expectation::Continue,
-                Expectation::Absent | Expectation::Continue | Expectation::Unknown => {
-                    Expectation::Unknown
-                }
+                Expectation::Absent | Expectation::Continue | Expectation::Unknown => Expectation::Unknown,
             };
         }
     }
@@ -159,10 +143,9 @@ impl FieldFacts {
     /// True when the peer waits for 100. On HTTP/1.0 the field is ignored (RFC 9110 section 10.1.1).
     pub(crate) fn expects_continue(&self, version: Version) -> Result<bool, Refusal> {
         match (version, self.expectation) {
-            (
-                Version::Http10,
-                Expectation::Absent | Expectation::Continue | Expectation::Unknown,
-            ) => Ok(false),
+            (Version::Http10, Expectation::Absent | Expectation::Continue | Expectation::Unknown) => {
+                Ok(false)
+            }
             (Version::Http11, Expectation::Absent) => Ok(false),
             (Version::Http11, Expectation::Continue) => Ok(true),
             (Version::Http11, Expectation::Unknown) => Err(Refusal::ExpectationUnknown),

@@ -57,9 +57,7 @@ impl FramingFacts {
         }
         self.length = match decimal(value) {
             Some(bytes) => DeclaredLength::Bytes(bytes),
-            None if !value.is_empty() && value.iter().all(u8::is_ascii_digit) => {
-                DeclaredLength::Beyond
-            }
+            None if !value.is_empty() && value.iter().all(u8::is_ascii_digit) => DeclaredLength::Beyond,
             None if value.contains(&b',') => return Err(Refusal::ContentLengthRepeated),
             None => return Err(Refusal::ContentLengthInvalid),
         };
@@ -93,21 +91,15 @@ pub(crate) fn body_framing(
     limits: &Limits,
 ) -> Result<BodyFraming, Refusal> {
     match (facts.coding, facts.length) {
-        (Coding::Absent, DeclaredLength::Absent | DeclaredLength::Bytes(0)) => {
-            Ok(BodyFraming::None)
-        }
+        (Coding::Absent, DeclaredLength::Absent | DeclaredLength::Bytes(0)) => Ok(BodyFraming::None),
         (Coding::Absent, DeclaredLength::Bytes(bytes)) if bytes <= limits.body_bytes => {
             Ok(BodyFraming::Length { bytes })
         }
-        (Coding::Absent, DeclaredLength::Bytes(_) | DeclaredLength::Beyond) => {
-            Err(Refusal::BodyTooLarge)
-        }
+        (Coding::Absent, DeclaredLength::Bytes(_) | DeclaredLength::Beyond) => Err(Refusal::BodyTooLarge),
         (Coding::Chunked | Coding::Unknown, DeclaredLength::Bytes(_) | DeclaredLength::Beyond) => {
             Err(Refusal::ContentLengthWithTransferEncoding)
         }
-        (Coding::Chunked | Coding::Unknown, DeclaredLength::Absent)
-            if version == Version::Http10 =>
-        {
+        (Coding::Chunked | Coding::Unknown, DeclaredLength::Absent) if version == Version::Http10 => {
             Err(Refusal::TransferEncodingOnHttp10)
         }
         (Coding::Unknown, DeclaredLength::Absent) => Err(Refusal::TransferCodingUnknown),

@@ -34,10 +34,7 @@ impl ByteSet {
     /// Length of the run of members that `bytes` begins with.
     #[inline]
     pub(crate) fn run_length(&self, bytes: &[u8]) -> usize {
-        bytes
-            .iter()
-            .position(|byte| !self.contains(*byte))
-            .unwrap_or(bytes.len())
+        bytes.iter().position(|byte| !self.contains(*byte)).unwrap_or(bytes.len())
     }
 
     #[inline]
@@ -94,10 +91,7 @@ const fn is_query_byte(byte: u8) -> bool {
 const fn is_reg_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(byte, b'-' | b'.' | b'_' | b'~')
-        || matches!(
-            byte,
-            b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'='
-        )
+        || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
 }
 
 const fn is_field_content_byte(byte: u8) -> bool {
@@ -167,11 +161,7 @@ pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
     }
     digits.iter().try_fold(0_u64, |number, byte| {
         let digit = u64::from(byte.wrapping_sub(b'0'));
-        if digit > 9 {
-            None
-        } else {
-            number.checked_mul(10)?.checked_add(digit)
-        }
+        if digit > 9 { None } else { number.checked_mul(10)?.checked_add(digit) }
     })
 }
 
@@ -215,11 +205,7 @@ mod tests {
                     let mut bytes = vec![filler; before];
                     bytes.push(byte);
                     bytes.extend_from_slice(&[filler; 9]);
-                    assert_eq!(
-                        field_content_length(&bytes),
-                        FIELD_CONTENT.run_length(&bytes),
-                        "{bytes:?}"
-                    );
+                    assert_eq!(field_content_length(&bytes), FIELD_CONTENT.run_length(&bytes), "{bytes:?}");
                 }
             }
         }
@@ -230,18 +216,7 @@ mod tests {
         assert_eq!(decimal(b"0"), Some(0));
         assert_eq!(decimal(b"007"), Some(7));
         assert_eq!(decimal(b"18446744073709551615"), Some(u64::MAX));
-        for refused in [
-            "",
-            "18446744073709551616",
-            "+1",
-            "-1",
-            " 1",
-            "1 ",
-            "1_0",
-            "0x1",
-            "1.0",
-            "\u{661}",
-        ] {
+        for refused in ["", "18446744073709551616", "+1", "-1", " 1", "1 ", "1_0", "0x1", "1.0", "\u{661}"] {
             assert_eq!(decimal(refused.as_bytes()), None, "{refused:?}");
         }
     }

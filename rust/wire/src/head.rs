@@ -41,13 +41,8 @@ struct Progress {
 }
 
 impl Progress {
-    const NEW: Progress = Progress {
-        stage: Stage::LeadingCrlf,
-        head_start: 0,
-        line_start: 0,
-        searched: 0,
-        has_started: false,
-    };
+    const NEW: Progress =
+        Progress { stage: Stage::LeadingCrlf, head_start: 0, line_start: 0, searched: 0, has_started: false };
 
     fn next_line(&mut self, stage: Stage, line_start: usize) {
         self.stage = stage;
@@ -120,10 +115,7 @@ impl Head {
                 Stage::RequestLine => self.parse_request_line(input, limits)?,
                 Stage::Fields => self.parse_fields(input, limits)?,
                 Stage::Complete => {
-                    return Ok(Parsed::Done {
-                        value: (),
-                        used: self.progress.line_start,
-                    });
+                    return Ok(Parsed::Done { value: (), used: self.progress.line_start });
                 }
             };
             if step == Parsed::NeedMore {
@@ -140,10 +132,7 @@ impl Head {
         };
         self.progress.head_start = head_start;
         self.progress.next_line(Stage::RequestLine, head_start);
-        Parsed::Done {
-            value: (),
-            used: head_start,
-        }
+        Parsed::Done { value: (), used: head_start }
     }
 
     fn parse_request_line(&mut self, input: &[u8], limits: &Limits) -> Result<Parsed<()>, Refusal> {
@@ -153,25 +142,15 @@ impl Head {
         let limit = line_limit.min(self.head_limit(limits));
         let window = input.get(..limit).unwrap_or(input);
         let Some(line_feed) = self.find_line_feed(window) else {
-            let too_long = if line_limit == limit {
-                Refusal::RequestLineTooLong
-            } else {
-                Refusal::HeadTooLarge
-            };
-            return if window.len() == limit {
-                Err(too_long)
-            } else {
-                Ok(Parsed::NeedMore)
-            };
+            let too_long =
+                if line_limit == limit { Refusal::RequestLineTooLong } else { Refusal::HeadTooLarge };
+            return if window.len() == limit { Err(too_long) } else { Ok(Parsed::NeedMore) };
         };
         let line = window.get(start..line_feed).unwrap_or(b"");
         self.line = read_request_line(line, start)?;
         self.copy_up_to(line_feed + 1, window);
         self.progress.next_line(Stage::Fields, line_feed + 1);
-        Ok(Parsed::Done {
-            value: (),
-            used: line_feed + 1,
-        })
+        Ok(Parsed::Done { value: (), used: line_feed + 1 })
     }
 
     fn parse_fields(&mut self, input: &[u8], limits: &Limits) -> Result<Parsed<()>, Refusal> {
@@ -193,18 +172,11 @@ impl Head {
                 Ok(FieldLine::Blank { end }) => {
                     self.complete(window, end, limits)?;
                     self.progress.next_line(Stage::Complete, end);
-                    return Ok(Parsed::Done {
-                        value: (),
-                        used: end,
-                    });
+                    return Ok(Parsed::Done { value: (), used: end });
                 }
                 Err(refusal) if self.find_line_feed(window).is_some() => {
                     let is_one_too_many = self.fields.len() >= limits.fields;
-                    return Err(if is_one_too_many {
-                        Refusal::TooManyFields
-                    } else {
-                        refusal
-                    });
+                    return Err(if is_one_too_many { Refusal::TooManyFields } else { refusal });
                 }
                 Ok(FieldLine::Cut) | Err(_) if window.len() == limit => {
                     return Err(Refusal::HeadTooLarge);
@@ -223,16 +195,12 @@ impl Head {
             return Err(Refusal::TooManyFields);
         }
         self.fields.push(field);
-        self.facts
-            .note(field.name.of(window), field.value.of(window), field.value)
+        self.facts.note(field.name.of(window), field.value.of(window), field.value)
     }
 
     /// Where the head must have ended, as an offset into the input.
     fn head_limit(&self, limits: &Limits) -> usize {
-        self.progress
-            .head_start
-            .saturating_add(limits.head_bytes)
-            .min(u32::MAX as usize)
+        self.progress.head_start.saturating_add(limits.head_bytes).min(u32::MAX as usize)
     }
 
     /// Finds the end of the line that begins at `line_start`; what was searched once is not searched again.
@@ -300,13 +268,8 @@ impl Head {
     /// The authority that is asked for: an absolute target's, else Host's, which may be empty.
     pub fn host(&self) -> Option<&[u8]> {
         let authority = self.line.authority;
-        let host = if authority.is_empty() {
-            self.facts.host
-        } else {
-            Some(authority)
-        };
-        host.filter(|_| self.is_complete())
-            .map(|span| span.of(&self.bytes))
+        let host = if authority.is_empty() { self.facts.host } else { Some(authority) };
+        host.filter(|_| self.is_complete()).map(|span| span.of(&self.bytes))
     }
 
     /// Names as sent and values without the whitespace around them, in the order received.
@@ -318,11 +281,7 @@ impl Head {
 
     /// How many fields there are.
     pub fn field_count(&self) -> usize {
-        if self.is_complete() {
-            self.fields.len()
-        } else {
-            0
-        }
+        if self.is_complete() { self.fields.len() } else { 0 }
     }
 
     /// How the end of the body is known.

@@ -8,11 +8,11 @@ use crate::grammar::{REG_NAME, decimal, escapes_are_valid};
 /// An empty host is the caller's to allow.
 pub(crate) fn is_host_and_port(authority: &[u8]) -> bool {
     match authority {
-        [b'[', rest @ ..] => memchr::memchr(b']', rest)
-            .and_then(|close| rest.split_at_checked(close))
-            .is_some_and(|(literal, after)| {
-                is_ip_literal(literal) && is_port_suffix(after.get(1..).unwrap_or(b""))
-            }),
+        [b'[', rest @ ..] => {
+            memchr::memchr(b']', rest).and_then(|close| rest.split_at_checked(close)).is_some_and(
+                |(literal, after)| is_ip_literal(literal) && is_port_suffix(after.get(1..).unwrap_or(b"")),
+            )
+        }
         _ => {
             let colon = memchr::memchr(b':', authority).unwrap_or(authority.len());
             authority
@@ -33,9 +33,7 @@ fn is_port_suffix(suffix: &[u8]) -> bool {
 
 fn is_reg_name(name: &[u8]) -> bool {
     !name.is_empty()
-        && name
-            .iter()
-            .all(|byte| *byte == b'%' || REG_NAME.contains(*byte))
+        && name.iter().all(|byte| *byte == b'%' || REG_NAME.contains(*byte))
         && escapes_are_valid(name)
 }
 
@@ -51,9 +49,7 @@ fn is_ip_literal(literal: &[u8]) -> bool {
         return !version.is_empty()
             && version.iter().all(u8::is_ascii_hexdigit)
             && address.len() > 1
-            && address
-                .iter()
-                .all(|byte| *byte == b':' || REG_NAME.contains(*byte));
+            && address.iter().all(|byte| *byte == b':' || REG_NAME.contains(*byte));
     }
     str::from_utf8(literal).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok())
 }

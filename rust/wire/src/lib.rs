@@ -37,8 +37,6 @@ pub use framing::BodyFraming;
 pub use head::Head;
 pub use limits::Limits;
 pub use request_line::Version;
-pub use response::{
-    CONTINUE, CommonFields, LAST_CHUNK, ResponseHead, write_chunk_head, write_refusal,
-};
+pub use response::{CONTINUE, CommonFields, LAST_CHUNK, ResponseHead, write_chunk_head, write_refusal};
 pub use response_fault::ResponseFault;
 pub use status::reason_phrase;

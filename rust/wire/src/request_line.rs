@@ -66,11 +66,7 @@ pub(crate) fn read_request_line(line: &[u8], start: usize) -> Result<RequestLine
     let version = read_version(version)?;
     let target_start = start + method_bytes + 1;
     let parts = read_target(method, target, target_start)?;
-    Ok(RequestLine {
-        method: Span::at(start, method_bytes),
-        version,
-        ..parts
-    })
+    Ok(RequestLine { method: Span::at(start, method_bytes), version, ..parts })
 }
 
 fn method_fault(rest: &[u8]) -> Refusal {
@@ -97,58 +93,38 @@ fn read_version(version: &[u8]) -> Result<Version, Refusal> {
 
 /// Decides the form of the target (RFC 9112 sections 3.2.1 to 3.2.4). The method is left for the caller to fill in.
 fn read_target(method: &[u8], target: &[u8], start: usize) -> Result<RequestLine, Refusal> {
-    let whole = RequestLine {
-        target: Span::at(start, target.len()),
-        ..RequestLine::EMPTY
-    };
+    let whole = RequestLine { target: Span::at(start, target.len()), ..RequestLine::EMPTY };
     match target {
         [] => Err(Refusal::RequestLineMalformed),
         [b' ', ..] => Err(Refusal::RequestLineMalformed),
         _ if method == b"CONNECT" => Err(Refusal::ConnectUnsupported),
         [b'/', ..] => read_path_and_query(whole, target, start),
-        b"*" if method == b"OPTIONS" => Ok(RequestLine {
-            path: whole.target,
-            ..whole
-        }),
+        b"*" if method == b"OPTIONS" => Ok(RequestLine { path: whole.target, ..whole }),
         _ => read_absolute(whole, target, start),
     }
 }
 
 /// `absolute-form`: what a proxy is sent, and every server must accept (RFC 9112 section 3.2.2).
 fn read_absolute(whole: RequestLine, target: &[u8], start: usize) -> Result<RequestLine, Refusal> {
-    let scheme_bytes = match memchr::memmem::find(target, b"://")
-        .and_then(|colon| target.get(..colon))
-    {
-        Some(scheme)
-            if scheme.eq_ignore_ascii_case(b"http") || scheme.eq_ignore_ascii_case(b"https") =>
-        {
+    let scheme_bytes = match memchr::memmem::find(target, b"://").and_then(|colon| target.get(..colon)) {
+        Some(scheme) if scheme.eq_ignore_ascii_case(b"http") || scheme.eq_ignore_ascii_case(b"https") => {
             scheme.len()
         }
-        Some([first, rest @ ..])
-            if first.is_ascii_alphabetic() && rest.iter().all(is_scheme_byte) =>
-        {
+        Some([first, rest @ ..]) if first.is_ascii_alphabetic() && rest.iter().all(is_scheme_byte) => {
             return Err(Refusal::TargetSchemeUnknown);
         }
         Some(_) | None => return Err(form_fault(target)),
     };
     let after_scheme = target.get(scheme_bytes + 3..).unwrap_or(b"");
-    let authority_bytes = after_scheme
-        .iter()
-        .position(|byte| matches!(byte, b'/' | b'?'))
-        .unwrap_or(after_scheme.len());
-    let (authority, rest) = after_scheme
-        .split_at_checked(authority_bytes)
-        .unwrap_or((after_scheme, b""));
+    let authority_bytes =
+        after_scheme.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(after_scheme.len());
+    let (authority, rest) = after_scheme.split_at_checked(authority_bytes).unwrap_or((after_scheme, b""));
     if !is_host_and_port(authority) {
         return Err(Refusal::TargetAuthorityInvalid);
     }
     let authority_start = start + scheme_bytes + 3;
     let authority = Span::at(authority_start, authority_bytes);
-    read_path_and_query(
-        RequestLine { authority, ..whole },
-        rest,
-        authority_start + authority_bytes,
-    )
+    read_path_and_query(RequestLine { authority, ..whole }, rest, authority_start + authority_bytes)
 }
 
 fn is_scheme_byte(byte: &u8) -> bool {
@@ -157,22 +133,14 @@ fn is_scheme_byte(byte: &u8) -> bool {
 
 /// A target in no form at all: say whether it is its bytes or its shape.
 fn form_fault(target: &[u8]) -> Refusal {
-    if QUERY.contains_all(target) {
-        Refusal::TargetFormInvalid
-    } else {
-        Refusal::TargetByteInvalid
-    }
+    if QUERY.contains_all(target) { Refusal::TargetFormInvalid } else { Refusal::TargetByteInvalid }
 }
 
 /// `rest`: the path and the query as sent; the path may be empty after an authority.
 ///
 /// Escapes are checked in the path, which is decoded here on its way to PATH_INFO. The query is the application's to
 /// decode, and browsers send a lone "%" in it.
-fn read_path_and_query(
-    line: RequestLine,
-    rest: &[u8],
-    start: usize,
-) -> Result<RequestLine, Refusal> {
+fn read_path_and_query(line: RequestLine, rest: &[u8], start: usize) -> Result<RequestLine, Refusal> {
     let mut path_bytes = PATH.run_length(rest);
     loop {
         match rest.get(path_bytes..) {
@@ -185,17 +153,10 @@ fn read_path_and_query(
                     return Err(Refusal::TargetByteInvalid);
                 }
                 let query = Span::at(start + path_bytes + 1, query.len());
-                return Ok(RequestLine {
-                    path: Span::at(start, path_bytes),
-                    query,
-                    ..line
-                });
+                return Ok(RequestLine { path: Span::at(start, path_bytes), query, ..line });
             }
             Some([]) | None => {
-                return Ok(RequestLine {
-                    path: Span::at(start, path_bytes),
-                    ..line
-                });
+                return Ok(RequestLine { path: Span::at(start, path_bytes), ..line });
             }
             Some(after) => {
                 // A run that ends at once ends at a byte that no part of a target may have.

@@ -59,29 +59,22 @@ impl ResponseHead {
     pub fn set_status(&mut self, status: &[u8]) -> Result<(), ResponseFault> {
         let (code, reason) = match status {
             [hundreds, tens, ones] => (status_code([*hundreds, *tens, *ones]), &b""[..]),
-            [hundreds, tens, ones, b' ', reason @ ..] => {
-                (status_code([*hundreds, *tens, *ones]), reason)
-            }
+            [hundreds, tens, ones, b' ', reason @ ..] => (status_code([*hundreds, *tens, *ones]), reason),
             _ => (None, &b""[..]),
         };
         let Some(code) = code else {
-            return Err(ResponseFault::StatusMalformed {
-                found: status.to_vec(),
-            });
+            return Err(ResponseFault::StatusMalformed { found: status.to_vec() });
         };
         if code < 200 {
             return Err(ResponseFault::StatusInterim { code });
         }
         if field_content_length(reason) != reason.len() {
-            return Err(ResponseFault::StatusReasonInvalid {
-                found: status.to_vec(),
-            });
+            return Err(ResponseFault::StatusReasonInvalid { found: status.to_vec() });
         }
         self.status = code;
         self.status_line.clear();
         self.status_line.extend_from_slice(b"HTTP/1.1 ");
-        self.status_line
-            .extend_from_slice(status.get(..3).unwrap_or(status));
+        self.status_line.extend_from_slice(status.get(..3).unwrap_or(status));
         self.status_line.push(b' ');
         self.status_line.extend_from_slice(reason);
         self.status_line.extend_from_slice(b"\r\n");
@@ -91,9 +84,7 @@ impl ResponseHead {
     /// Takes one field, in the order it is to go out; whitespace around the value is dropped.
     pub fn add_field(&mut self, name: &[u8], value: &[u8]) -> Result<(), ResponseFault> {
         if name.is_empty() || !TOKEN.contains_all(name) {
-            return Err(ResponseFault::FieldNameInvalid {
-                name: name.to_vec(),
-            });
+            return Err(ResponseFault::FieldNameInvalid { name: name.to_vec() });
         }
         let content = field_content_length(value);
         if let Some(byte) = value.get(content) {
@@ -142,9 +133,7 @@ impl ResponseHead {
             _ => false,
         };
         if is_hop_by_hop {
-            Err(ResponseFault::HopByHop {
-                name: name.to_vec(),
-            })
+            Err(ResponseFault::HopByHop { name: name.to_vec() })
         } else {
             Ok(Placement::AsGiven)
         }
@@ -152,9 +141,7 @@ impl ResponseHead {
 
     fn note_content_length(&mut self, value: &[u8]) -> Result<(), ResponseFault> {
         let Some(bytes) = decimal(value) else {
-            return Err(ResponseFault::ContentLengthInvalid {
-                found: value.to_vec(),
-            });
+            return Err(ResponseFault::ContentLengthInvalid { found: value.to_vec() });
         };
         match self.content_length.replace(bytes) {
             None => Ok(()),
@@ -222,20 +209,13 @@ enum Placement {
 }
 
 fn status_code(digits: [u8; 3]) -> Option<u16> {
-    decimal(&digits)
-        .and_then(|code| u16::try_from(code).ok())
-        .filter(|code| *code >= 100)
+    decimal(&digits).and_then(|code| u16::try_from(code).ok()).filter(|code| *code >= 100)
 }
 
 fn value_fault(name: &[u8], byte: u8) -> ResponseFault {
     match byte {
-        b'\r' | b'\n' => ResponseFault::FieldValueLineBreak {
-            name: name.to_vec(),
-        },
-        _ => ResponseFault::FieldValueControl {
-            name: name.to_vec(),
-            byte,
-        },
+        b'\r' | b'\n' => ResponseFault::FieldValueLineBreak { name: name.to_vec() },
+        _ => ResponseFault::FieldValueControl { name: name.to_vec(), byte },
     }
 }
 
@@ -247,21 +227,12 @@ fn write_field(out: &mut Vec<u8>, name_and_colon: &[u8], value: &[u8]) {
 
 fn write_framing(out: &mut Vec<u8>, framing: &ResponseFraming) {
     match framing {
-        ResponseFraming::Length { bytes }
-        | ResponseFraming::HeadOnly {
-            content_length: Some(bytes),
-        } => {
-            write_field(
-                out,
-                b"Content-Length: ",
-                itoa::Buffer::new().format(*bytes).as_bytes(),
-            );
+        ResponseFraming::Length { bytes } | ResponseFraming::HeadOnly { content_length: Some(bytes) } => {
+            write_field(out, b"Content-Length: ", itoa::Buffer::new().format(*bytes).as_bytes());
         }
         ResponseFraming::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         ResponseFraming::NoBody
-        | ResponseFraming::HeadOnly {
-            content_length: None,
-        }
+        | ResponseFraming::HeadOnly { content_length: None }
         | ResponseFraming::Close => {}
     }
 }
@@ -307,12 +278,7 @@ pub fn write_refusal(out: &mut Vec<u8>, status: u16, is_head: bool, common: &Com
     }
     write_field(out, b"Date: ", common.date);
     out.extend_from_slice(b"Content-Type: text/plain; charset=utf-8\r\n");
-    write_framing(
-        out,
-        &ResponseFraming::Length {
-            bytes: body_bytes as u64,
-        },
-    );
+    write_framing(out, &ResponseFraming::Length { bytes: body_bytes as u64 });
     out.extend_from_slice(b"Connection: close\r\n\r\n");
     if !is_head {
         out.extend_from_slice(code);

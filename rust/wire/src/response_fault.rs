@@ -63,17 +63,10 @@ impl fmt::Display for ResponseFault {
                 found.escape_ascii()
             ),
             ResponseFault::StatusInterim { code } => {
-                write!(
-                    formatter,
-                    "status {code} is not a final answer; use 200 to 999"
-                )
+                write!(formatter, "status {code} is not a final answer; use 200 to 999")
             }
             ResponseFault::StatusReasonInvalid { found } => {
-                write!(
-                    formatter,
-                    "status \"{}\" has a control character in its reason",
-                    found.escape_ascii()
-                )
+                write!(formatter, "status \"{}\" has a control character in its reason", found.escape_ascii())
             }
             ResponseFault::FieldNameInvalid { name } => {
                 write!(
@@ -83,11 +76,7 @@ impl fmt::Display for ResponseFault {
                 )
             }
             ResponseFault::FieldValueLineBreak { name } => {
-                write!(
-                    formatter,
-                    "header field \"{}\" has a line break in its value",
-                    name.escape_ascii()
-                )
+                write!(formatter, "header field \"{}\" has a line break in its value", name.escape_ascii())
             }
             ResponseFault::FieldValueControl { name, byte } => write!(
                 formatter,

@@ -13,18 +13,13 @@ impl Span {
     #[inline]
     pub(crate) fn at(start: usize, bytes: usize) -> Span {
         let bound = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
-        Span {
-            start: bound(start),
-            end: bound(start.saturating_add(bytes)),
-        }
+        Span { start: bound(start), end: bound(start.saturating_add(bytes)) }
     }
 
     /// The bytes of this span; none when it is not within `bytes`.
     #[inline]
     pub(crate) fn of(self, bytes: &[u8]) -> &[u8] {
-        bytes
-            .get(self.start as usize..self.end as usize)
-            .unwrap_or(b"")
+        bytes.get(self.start as usize..self.end as usize).unwrap_or(b"")
     }
 
     pub(crate) fn is_empty(self) -> bool {

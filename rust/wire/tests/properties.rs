@@ -5,8 +5,8 @@
 mod transcript;
 
 use barkeep_wire::{
-    BodyDecoder, BodyFraming, CommonFields, Head, LAST_CHUNK, Limits, Parsed, Persistence,
-    ResponseFraming, ResponseHead, write_chunk_head,
+    BodyDecoder, BodyFraming, CommonFields, Head, LAST_CHUNK, Limits, Parsed, Persistence, ResponseFraming,
+    ResponseHead, write_chunk_head,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -19,8 +19,7 @@ fn field_name() -> impl Strategy<Value = String> {
 
 /// Visible bytes, obs-text, inner spaces and tabs; trimmed.
 fn field_value() -> impl Strategy<Value = Vec<u8>> {
-    let byte =
-        prop_oneof![4 => 0x21..=0x7e_u8, 1 => 0x80..=0xff_u8, 1 => select(vec![b' ', b'\t'])];
+    let byte = prop_oneof![4 => 0x21..=0x7e_u8, 1 => 0x80..=0xff_u8, 1 => select(vec![b' ', b'\t'])];
     vec(byte, 0..60).prop_map(|value| value.trim_ascii().to_vec())
 }
 
@@ -52,16 +51,12 @@ fn nearly_http() -> impl Strategy<Value = Vec<u8>> {
         b";e=\"q\"",
         b"3;e\r\n",
     ];
-    let word =
-        prop_oneof![12 => select(words).prop_map(<[u8]>::to_vec), 1 => vec(any::<u8>(), 0..6)];
+    let word = prop_oneof![12 => select(words).prop_map(<[u8]>::to_vec), 1 => vec(any::<u8>(), 0..6)];
     vec(word, 0..16).prop_map(|words| words.concat())
 }
 
 fn cut_at<'a>(bytes: &'a [u8], places: &[Index]) -> Vec<&'a [u8]> {
-    let mut ends: Vec<usize> = places
-        .iter()
-        .map(|place| place.index(bytes.len() + 1))
-        .collect();
+    let mut ends: Vec<usize> = places.iter().map(|place| place.index(bytes.len() + 1)).collect();
     ends.push(bytes.len());
     ends.sort_unstable();
     let mut start = 0;

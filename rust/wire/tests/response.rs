@@ -2,19 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "a failing test says so by panicking")]
 
 use barkeep_wire::{
-    BodySize, CONTINUE, CommonFields, LAST_CHUNK, Persistence, RequestFacts, ResponseFraming,
-    ResponseHead, Version, write_chunk_head, write_refusal,
+    BodySize, CONTINUE, CommonFields, LAST_CHUNK, Persistence, RequestFacts, ResponseFraming, ResponseHead,
+    Version, write_chunk_head, write_refusal,
 };
 
 const DATE: &[u8; 29] = b"Sun, 06 Nov 1994 08:49:37 GMT";
-const COMMON: CommonFields<'_> = CommonFields {
-    date: DATE,
-    server: b"barkeep",
-};
-const GET: RequestFacts = RequestFacts {
-    is_head: false,
-    version: Version::Http11,
-};
+const COMMON: CommonFields<'_> = CommonFields { date: DATE, server: b"barkeep" };
+const GET: RequestFacts = RequestFacts { is_head: false, version: Version::Http11 };
 
 fn head_of(status: &str, fields: &[(&str, &str)]) -> ResponseHead {
     let mut head = ResponseHead::new();
@@ -32,29 +26,17 @@ fn written(head: &ResponseHead, framing: ResponseFraming, persistence: Persisten
 }
 
 fn fault_of_status(status: &[u8]) -> String {
-    ResponseHead::new()
-        .set_status(status)
-        .unwrap_err()
-        .to_string()
+    ResponseHead::new().set_status(status).unwrap_err().to_string()
 }
 
 fn fault_of_field(name: &[u8], value: &[u8]) -> String {
-    ResponseHead::new()
-        .add_field(name, value)
-        .unwrap_err()
-        .to_string()
+    ResponseHead::new().add_field(name, value).unwrap_err().to_string()
 }
 
 #[test]
 fn a_head_is_status_line_given_fields_and_the_servers_own() {
-    let head = head_of(
-        "200 OK",
-        &[
-            ("Content-Type", "text/plain"),
-            ("X-A", " \t1 "),
-            ("Content-Length", "13"),
-        ],
-    );
+    let head =
+        head_of("200 OK", &[("Content-Type", "text/plain"), ("X-A", " \t1 "), ("Content-Length", "13")]);
     let framing = head.frame(GET, BodySize::Known(13));
     assert_eq!(
         written(&head, framing, Persistence::KeepAlive11),
@@ -75,10 +57,7 @@ fn date_and_server_of_the_application_stay() {
 #[test]
 fn an_empty_server_name_is_not_sent() {
     let mut out = Vec::new();
-    let common = CommonFields {
-        date: DATE,
-        server: b"",
-    };
+    let common = CommonFields { date: DATE, server: b"" };
     head_of("204 No Content", &[]).write_to(
         &mut out,
         &ResponseFraming::NoBody,
@@ -92,15 +71,8 @@ fn an_empty_server_name_is_not_sent() {
 
 #[test]
 fn a_body_until_close_says_so_whatever_was_wished() {
-    let text = written(
-        &head_of("200 OK", &[]),
-        ResponseFraming::Close,
-        Persistence::KeepAlive10,
-    );
-    assert!(
-        text.ends_with("\r\nConnection: close\r\n\r\n") && !text.contains("keep-alive"),
-        "{text}"
-    );
+    let text = written(&head_of("200 OK", &[]), ResponseFraming::Close, Persistence::KeepAlive10);
+    assert!(text.ends_with("\r\nConnection: close\r\n\r\n") && !text.contains("keep-alive"), "{text}");
 }
 
 #[test]
@@ -110,10 +82,7 @@ fn a_length_on_204_is_dropped_and_on_304_kept() {
     assert!(!written(&no_content, framing, Persistence::KeepAlive11).contains("Content-Length"));
     let not_modified = head_of("304 Not Modified", &[("Content-Length", "5")]);
     let framing = not_modified.frame(GET, BodySize::Known(0));
-    assert!(
-        written(&not_modified, framing, Persistence::KeepAlive11)
-            .contains("\r\nContent-Length: 5\r\n")
-    );
+    assert!(written(&not_modified, framing, Persistence::KeepAlive11).contains("\r\nContent-Length: 5\r\n"));
     assert!(!framing.has_body());
 }
 
@@ -128,40 +97,20 @@ fn a_reason_may_be_empty_or_missing_or_latin_1() {
         let mut head = ResponseHead::new();
         head.set_status(status).unwrap();
         let mut out = Vec::new();
-        head.write_to(
-            &mut out,
-            &ResponseFraming::NoBody,
-            Persistence::KeepAlive11,
-            &COMMON,
-        );
+        head.write_to(&mut out, &ResponseFraming::NoBody, Persistence::KeepAlive11, &COMMON);
         assert!(out.starts_with(line), "{}", out.escape_ascii());
     }
 }
 
 #[test]
 fn a_status_without_three_digits_is_a_fault_that_shows_it() {
-    for status in [
-        "",
-        "99 Nope",
-        "2000 OK",
-        "20",
-        "OK",
-        "+20 OK",
-        "200OK",
-        "200\tOK",
-        "\u{661}00 OK",
-        "099 X",
-    ] {
-        assert!(
-            fault_of_status(status.as_bytes()).contains("must be three digits"),
-            "{status:?}"
-        );
+    for status in
+        ["", "99 Nope", "2000 OK", "20", "OK", "+20 OK", "200OK", "200\tOK", "\u{661}00 OK", "099 X"]
+    {
+        assert!(fault_of_status(status.as_bytes()).contains("must be three digits"), "{status:?}");
     }
     assert!(fault_of_status(b"99 Nope").starts_with("status \"99 Nope\""));
-    assert_eq!(
-        fault_of_status(b"101 Switching"),
-        "status 101 is not a final answer; use 200 to 999"
-    );
+    assert_eq!(fault_of_status(b"101 Switching"), "status 101 is not a final answer; use 200 to 999");
     assert!(fault_of_status(b"200 OK\r\nX: 1").contains("control character"));
 }
 
@@ -175,10 +124,7 @@ fn a_refused_status_leaves_the_one_before() {
 #[test]
 fn a_line_break_in_a_value_is_a_fault_that_names_the_field() {
     for value in [&b"a\r\nSet-Cookie: b"[..], b"a\n", b"\r", b"a\nb"] {
-        assert_eq!(
-            fault_of_field(b"X-Y", value),
-            "header field \"X-Y\" has a line break in its value"
-        );
+        assert_eq!(fault_of_field(b"X-Y", value), "header field \"X-Y\" has a line break in its value");
     }
     assert_eq!(
         fault_of_field(b"X-Y", b"a\0"),
@@ -190,10 +136,7 @@ fn a_line_break_in_a_value_is_a_fault_that_names_the_field() {
 #[test]
 fn a_name_that_is_no_token_is_a_fault() {
     for name in ["", "X Y", "X:", "X\r\n", "\u{e9}", "X\0"] {
-        assert!(
-            fault_of_field(name.as_bytes(), b"1").contains("is not a token"),
-            "{name:?}"
-        );
+        assert!(fault_of_field(name.as_bytes(), b"1").contains("is not a token"), "{name:?}");
     }
     assert!(fault_of_field(b"X\r\nY", b"1").starts_with("header field name \"X\\r\\nY\""));
 }
@@ -211,61 +154,30 @@ fn hop_by_hop_fields_are_the_servers() {
         "TRANSFER-ENCODING",
         "upgrade",
     ] {
-        assert!(
-            fault_of_field(name.as_bytes(), b"x").contains("is hop-by-hop"),
-            "{name}"
-        );
+        assert!(fault_of_field(name.as_bytes(), b"x").contains("is hop-by-hop"), "{name}");
     }
 }
 
 #[test]
 fn a_length_is_digits_and_given_once() {
-    for value in [
-        "",
-        "+5",
-        "5, 5",
-        "0x5",
-        "1e3",
-        "5.0",
-        "18446744073709551616",
-        "-1",
-    ] {
-        assert!(
-            fault_of_field(b"content-length", value.as_bytes()).contains("whole number"),
-            "{value:?}"
-        );
+    for value in ["", "+5", "5, 5", "0x5", "1e3", "5.0", "18446744073709551616", "-1"] {
+        assert!(fault_of_field(b"content-length", value.as_bytes()).contains("whole number"), "{value:?}");
     }
     let mut head = head_of("200 OK", &[("Content-Length", "5")]);
     assert_eq!(head.content_length(), Some(5));
     let fault = head.add_field(b"CONTENT-LENGTH", b"5").unwrap_err();
-    assert_eq!(
-        fault.to_string(),
-        "header field \"Content-Length\" is set twice; set it once"
-    );
+    assert_eq!(fault.to_string(), "header field \"Content-Length\" is set twice; set it once");
 }
 
 #[test]
 fn a_cleared_head_knows_nothing_of_the_answer_before() {
-    let mut head = head_of(
-        "404 Not Found",
-        &[
-            ("Date", "x"),
-            ("Server", "y"),
-            ("Content-Length", "5"),
-            ("A", "b"),
-        ],
-    );
+    let mut head =
+        head_of("404 Not Found", &[("Date", "x"), ("Server", "y"), ("Content-Length", "5"), ("A", "b")]);
     head.clear();
-    assert_eq!(
-        (head.status(), head.is_set(), head.content_length()),
-        (0, false, None)
-    );
+    assert_eq!((head.status(), head.is_set(), head.content_length()), (0, false, None));
     head.set_status(b"200 OK").unwrap();
     let text = written(&head, ResponseFraming::NoBody, Persistence::KeepAlive11);
-    assert_eq!(
-        text,
-        "HTTP/1.1 200 OK\r\nServer: barkeep\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n"
-    );
+    assert_eq!(text, "HTTP/1.1 200 OK\r\nServer: barkeep\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n");
 }
 
 #[test]
@@ -284,27 +196,12 @@ fn a_refusal_of_head_tells_its_length_and_has_no_body() {
     let mut out = Vec::new();
     write_refusal(&mut out, 431, true, &COMMON);
     let text = String::from_utf8(out).unwrap();
-    assert!(
-        text.contains("\r\nContent-Length: 36\r\n") && text.ends_with("\r\n\r\n"),
-        "{text}"
-    );
+    assert!(text.contains("\r\nContent-Length: 36\r\n") && text.ends_with("\r\n\r\n"), "{text}");
 }
 
 #[test]
 fn chunk_heads_are_plain_hexadecimal() {
-    for bytes in [
-        1,
-        9,
-        10,
-        15,
-        16,
-        255,
-        256,
-        4096,
-        65_535,
-        1 << 20,
-        usize::MAX,
-    ] {
+    for bytes in [1, 9, 10, 15, 16, 255, 256, 4096, 65_535, 1 << 20, usize::MAX] {
         let mut out = Vec::new();
         write_chunk_head(&mut out, bytes);
         assert_eq!(out, format!("{bytes:x}\r\n").into_bytes());
