@@ -18,9 +18,10 @@
 //! non-blocking calls only, and never while waiting for the GIL.
 
 use crate::access_log::{Outcome, Record};
+use crate::bodies::WholeBody;
 use crate::clock::now_ns;
 use crate::deadlines::{Deadline, Progress};
-use crate::exchange::{Times, WholeBody};
+use crate::exchange::Times;
 use crate::lock;
 use crate::outbox::{Flushed, Outbox, SendFailure};
 use crate::shared::Shared;

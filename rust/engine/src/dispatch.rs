@@ -28,8 +28,8 @@ const PROMPT_NS: u64 = 100_000;
 /// So many exchanges waiting are worth giving way for.
 const PLENTY: usize = 4;
 
-/// The I/O thread gives way for so long at most: what it watches over can wait a millisecond.
-const LONGEST_WAY_NS: u64 = 1_000_000;
+/// The I/O thread gives way for so long at most: what it watches over can wait for that.
+const LONGEST_WAY_NS: u64 = 2_000_000;
 
 /// The first look after a hand-over comes this soon, later ones each twice as late while nothing moves.
 const FIRST_LOOK: Duration = Duration::from_micros(100);
@@ -209,7 +209,7 @@ impl HandOver {
 
     /// The I/O thread, with plenty handed over, lets the application threads work: on a shared core it would interrupt
     /// them for each event. What comes meanwhile makes the next batch. Ends when a quarter is left, when the queue
-    /// stands still, or after a millisecond.
+    /// stands still, or after two milliseconds.
     pub fn give_way(&self) {
         {
             let mut waiting = lock(&self.waiting);
@@ -219,8 +219,11 @@ impl HandOver {
             waiting.io_back_below = waiting.exchanges.len() / 4;
         }
         let began_ns = now_ns();
+        let mut look = FIRST_LOOK;
         while !self.io.is_called.swap(false, Ordering::Acquire) {
-            std::thread::park_timeout(FIRST_LOOK);
+            std::thread::park_timeout(look);
+            // Work goes on: a standstill from here on may be found a little later.
+            look *= 4;
             let now_ns = now_ns();
             if self.stands_still(now_ns) || now_ns.saturating_sub(began_ns) > LONGEST_WAY_NS {
                 lock(&self.waiting).io_back_below = 0;

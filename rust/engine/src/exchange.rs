@@ -1,7 +1,7 @@
 //! One request on its way to the application: what crosses the hand-over, by move.
 
+use crate::bodies::WholeBody;
 use crate::connection::Connection;
-use crate::shared::Charge;
 use barkeep_wire::Head;
 use std::sync::Arc;
 
@@ -23,12 +23,6 @@ pub enum Body {
     Whole(WholeBody),
     /// Its beginning, decoded; the rest is still with the connection.
     Streamed(Vec<u8>),
-}
-
-/// A body in memory, and its share of what all bodies together may take.
-pub struct WholeBody {
-    pub bytes: Vec<u8>,
-    pub charge: Charge,
 }
 
 /// Moments in the life of an exchange, in monotonic nanoseconds.

@@ -1,8 +1,9 @@
 //! Step 4 of 6 - `wsgi.input`: reads as `io.BytesIO` does, for every method and argument (PEP 3333, "Input and Error
 //! Streams"). A body that was cut short raises; it never looks complete.
 
+use crate::bodies::WholeBody;
 use crate::connection::{BodyFault, Connection};
-use crate::exchange::{Body, WholeBody};
+use crate::exchange::Body;
 use crate::shared::Shared;
 use crate::{lock, python_errors};
 use memchr::memchr;

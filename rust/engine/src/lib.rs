@@ -9,6 +9,7 @@ mod access_log;
 mod answer;
 mod answering;
 mod application_thread;
+mod bodies;
 mod body_stream;
 mod clock;
 mod connection;

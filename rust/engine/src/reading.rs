@@ -2,10 +2,11 @@
 //!
 //! `feed` is also how an application thread finds the next request that a client sent ahead.
 
+use crate::bodies::SPARE_BYTES;
 use crate::connection::{
     BodyFault, BodyStream, BodyUnderWay, Connection, HeadUnderWay, Patience, Phase, Serving, State, wake,
 };
-use crate::exchange::{Body, Exchange, Times, WholeBody};
+use crate::exchange::{Body, Exchange, Times};
 use crate::refusal::{self, Reason};
 use crate::shared::Shared;
 use crate::transport::Received;
@@ -14,9 +15,6 @@ use std::sync::Arc;
 
 /// What one receive asks for. Large enough for the head of any usual request and a piece of a large body.
 pub const SCRATCH_BYTES: usize = 64 * 1024;
-
-/// Room beyond a body's end: when the last receive does not fill it, the socket is known to be empty.
-const SPARE_BYTES: usize = 64;
 
 /// The moment of one turn of the loop, in both units that are kept.
 #[derive(Clone, Copy)]
@@ -73,7 +71,7 @@ pub fn receive(
     }
 }
 
-/// Room for what is missing of a body framed by its length, which is charged already.
+/// Room for what is missing of a body framed by its length, which is accounted for already.
 fn make_room(under_way: &mut BodyUnderWay) -> usize {
     let left = usize::try_from(under_way.decoder.length_left().unwrap_or(0)).unwrap_or(usize::MAX);
     let bytes = &mut under_way.body.bytes;
@@ -246,7 +244,7 @@ fn begin_body(
     let is_continue_due = head.expects_continue() && rest.is_empty();
     let request_buffer = shared.options.request_buffer;
     let may_wait = request_buffer > 0 && wanted_bytes <= request_buffer;
-    let Some(charge) = may_wait.then(|| shared.charge(wanted_bytes)).flatten() else {
+    let Some(body) = may_wait.then(|| shared.bodies.begin(wanted_bytes)).flatten() else {
         return stream(
             connection,
             state,
@@ -265,7 +263,6 @@ fn begin_body(
     }
     connection.deadline.set(now.ms, shared.allowances.body_ms);
     state.progress.reset();
-    let body = WholeBody { bytes: Vec::with_capacity(wanted_bytes + SPARE_BYTES), charge };
     state.phase = Phase::Body(Box::new(BodyUnderWay { head, decoder, body, first_byte_ns }));
     Step::Again
 }
@@ -292,10 +289,20 @@ fn read_body(
     }
     let held_bytes = under_way.body.bytes.len();
     let is_full = held_bytes >= shared.options.request_buffer;
-    if is_full || !under_way.body.charge.grow_to(held_bytes) {
+    if is_full || !under_way.body.hold(held_bytes) {
         // A chunked body that became too large to wait for: the application reads the rest itself.
         let BodyUnderWay { head, decoder, body, first_byte_ns } = *under_way;
-        return stream(connection, state, shared, head, decoder, body.bytes, false, first_byte_ns, now);
+        return stream(
+            connection,
+            state,
+            shared,
+            head,
+            decoder,
+            body.take_bytes(),
+            false,
+            first_byte_ns,
+            now,
+        );
     }
     state.phase = Phase::Body(under_way);
     Step::Wait

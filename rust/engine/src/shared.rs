@@ -1,6 +1,7 @@
 //! What the I/O thread and the application threads share. Every field says who may touch it and what guards it.
 
 use crate::access_log::AccessLog;
+use crate::bodies::Bodies;
 use crate::deadlines::Allowances;
 use crate::dispatch::HandOver;
 use crate::lock;
@@ -8,7 +9,7 @@ use crate::log::Log;
 use crate::options::Options;
 use crate::poller::Poller;
 use barkeep_wire::{Head, Limits};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Heads kept for reuse at most; each keeps the memory of a usual request, about 2 KiB.
@@ -48,8 +49,8 @@ pub struct Shared {
     is_aborting: AtomicBool,
     /// Connections that the I/O thread is asked to look at.
     attention: Mutex<Attention>,
-    /// Bytes of request bodies in memory, over all connections.
-    buffered_bytes: AtomicUsize,
+    /// Memory for request bodies; guarded by itself.
+    pub bodies: Arc<Bodies>,
     /// Heads for reuse: taken by the I/O thread, given back by application threads.
     spare_heads: Mutex<Vec<Arc<Head>>>,
 }
@@ -69,6 +70,7 @@ impl Shared {
         log: Arc<Log>,
         access_log: Option<AccessLog>,
     ) -> rustix::io::Result<Shared> {
+        let bodies = Bodies::new(options.request_buffer_total);
         Ok(Shared {
             limits: options.limits(),
             allowances: Allowances::new(&options),
@@ -82,7 +84,7 @@ impl Shared {
             is_draining: AtomicBool::new(false),
             is_aborting: AtomicBool::new(false),
             attention: Mutex::default(),
-            buffered_bytes: AtomicUsize::new(0),
+            bodies,
             spare_heads: Mutex::default(),
         })
     }
@@ -158,37 +160,5 @@ impl Shared {
         if spare.len() < SPARE_HEADS {
             spare.push(head);
         }
-    }
-
-    /// A share of the memory for request bodies, or None when there is not so much left.
-    pub fn charge(self: &Arc<Self>, bytes: usize) -> Option<Charge> {
-        let mut charge = Charge { shared: Arc::clone(self), bytes: 0 };
-        charge.grow_to(bytes).then_some(charge)
-    }
-}
-
-/// A share of `request_buffer_total`, given back when dropped.
-pub struct Charge {
-    shared: Arc<Shared>,
-    bytes: usize,
-}
-
-impl Charge {
-    /// False when the total does not allow it; the share stays as it was then.
-    pub fn grow_to(&mut self, bytes: usize) -> bool {
-        let more = bytes.saturating_sub(self.bytes);
-        let before = self.shared.buffered_bytes.fetch_add(more, Ordering::Relaxed);
-        if before + more > self.shared.options.request_buffer_total {
-            self.shared.buffered_bytes.fetch_sub(more, Ordering::Relaxed);
-            return false;
-        }
-        self.bytes += more;
-        true
-    }
-}
-
-impl Drop for Charge {
-    fn drop(&mut self) {
-        self.shared.buffered_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
