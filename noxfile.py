@@ -71,8 +71,8 @@ def rust_lint(session: nox.Session) -> None:
 
 @nox.session
 def rust_test(session: nox.Session) -> None:
-    """The wire crate's own tests."""
-    session.run("cargo", "test", "--package", "barkeep-wire", "--locked", "--quiet", external=True)
+    """The crates' own tests."""
+    session.run("cargo", "test", "--workspace", "--locked", "--quiet", external=True)
 
 
 @nox.session

@@ -99,7 +99,7 @@ class Settings:
         help="application threads: requests the application works on at once",
     )  # fmt: skip
     switch_interval = Setting(
-        duration(0.0001, 1.0), default=0.001, group=RUNNING,
+        duration(0.0001, 1.0), default=0.0005, group=RUNNING,
         help="how long a thread may hold Python's lock while another waits (sys.setswitchinterval)",
     )  # fmt: skip
     graceful_timeout = Setting(

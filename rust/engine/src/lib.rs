@@ -11,6 +11,7 @@ mod answering;
 mod application_thread;
 mod bodies;
 mod body_stream;
+mod body_writer;
 mod clock;
 mod connection;
 mod connections;

@@ -6,12 +6,12 @@
 
 use crate::access_log::{Outcome, Record};
 use crate::answer::{Answer, Cut, Stage};
-use crate::answering::{End, Gone};
+use crate::answering::End;
 use crate::connection::Connection;
 use crate::date::Date;
 use crate::exchange::Times;
 use crate::outbox::FilePiece;
-use crate::python_errors::{application_error, client_gone};
+use crate::python_errors::application_error;
 use crate::python_values::{read_fields, read_status};
 use crate::refusal::Reason;
 use crate::shared::Shared;
@@ -26,10 +26,7 @@ use std::cell::Cell;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 /// Bodies up to this are joined with their head and sent in one call with the GIL held: about 10 us.
-const JOINED_BYTES: usize = 32 * 1024;
-
-/// Larger answers are handed to the outbox in pieces, so that its high-water mark means something.
-const PIECE_BYTES: usize = 256 * 1024;
+pub const JOINED_BYTES: usize = 32 * 1024;
 
 /// What stands in for a head that has gone back to the pool.
 static NO_HEAD: LazyLock<Arc<Head>> = LazyLock::new(Arc::default);
@@ -211,7 +208,12 @@ impl PyExchange {
     }
 
     /// Decides framing and persistence, and renders the head into `out`.
-    fn begin_body(&self, answer: &mut Answer, size: BodySize, out: &mut Vec<u8>) -> PyResult<Persistence> {
+    pub fn begin_body(
+        &self,
+        answer: &mut Answer,
+        size: BodySize,
+        out: &mut Vec<u8>,
+    ) -> PyResult<Persistence> {
         match answer.stage {
             Stage::NoHead => return Err(never_started()),
             Stage::HeadSet => {}
@@ -226,131 +228,6 @@ impl PyExchange {
         answer.response.write_to(out, &framing, persistence, &common(&Date::now(), &self.shared));
         answer.begin(framing, persistence != Persistence::Close);
         Ok(persistence)
-    }
-
-    fn write_bytes(&self, py: Python<'_>, bytes: &[u8], out: &mut Vec<u8>) -> PyResult<()> {
-        out.clear();
-        let (bytes, is_first, is_chunked, is_last, keep_alive) = {
-            let mut answer = lock(&self.answer);
-            let is_first = !answer.stage.is_after_head();
-            if is_first {
-                self.begin_body(&mut answer, BodySize::Unknown, out)?;
-            } else if answer.stage == Stage::Finished {
-                return Err(application_error("write() was called after the answer was finished"));
-            }
-            let (taken, cut) = answer.take_bytes(bytes.len() as u64);
-            self.tell_cut(cut);
-            let taken = usize::try_from(taken).unwrap_or(bytes.len());
-            if answer.stage == Stage::Sent {
-                return Ok(());
-            }
-            // A body that is still read from the socket belongs to this exchange: then the connection stays too.
-            let is_last = answer.is_whole() && !self.is_streamed;
-            if is_last && taken <= JOINED_BYTES {
-                answer.stage = Stage::Sent;
-            }
-            let is_chunked = answer.framing == ResponseFraming::Chunked;
-            (bytes.get(..taken).unwrap_or(bytes), is_first, is_chunked, is_last, answer.keep_alive)
-        };
-        if is_last && bytes.len() <= JOINED_BYTES {
-            out.extend_from_slice(bytes);
-            self.complete(out, &[], keep_alive, None);
-            return Ok(());
-        } else if is_last {
-            return self.send_large(py, &[bytes], bytes.len(), keep_alive, out, Stage::Sent);
-        }
-        if is_chunked && !bytes.is_empty() {
-            barkeep_wire::write_chunk_head(out, bytes.len());
-        }
-        let end: &[u8] = if is_chunked { b"\r\n" } else { b"" };
-        if bytes.len() <= JOINED_BYTES {
-            out.extend_from_slice(bytes);
-            out.extend_from_slice(if bytes.is_empty() { b"" } else { end });
-            self.deliver(py, out, &[], is_first)
-        } else {
-            let (first, rest) = bytes.split_at_checked(PIECE_BYTES).unwrap_or((bytes, &[]));
-            self.deliver(py, out, first, is_first)?;
-            for piece in rest.chunks(PIECE_BYTES) {
-                self.deliver(py, piece, &[], false)?;
-            }
-            self.deliver(py, end, &[], false)
-        }
-    }
-
-    /// Gives bytes to the connection, and waits while its outbox is too full.
-    fn deliver(&self, py: Python<'_>, bytes: &[u8], more: &[u8], is_first: bool) -> PyResult<()> {
-        if bytes.is_empty() && more.is_empty() {
-            return Ok(());
-        }
-        let (connection, shared) = (&*self.connection, &*self.shared);
-        let sent = if more.len() > JOINED_BYTES || bytes.len() > 2 * JOINED_BYTES {
-            py.detach(|| connection.write(shared, bytes, more, is_first))
-        } else {
-            connection.write(shared, bytes, more, is_first)
-        };
-        let sent = match sent {
-            Ok(()) if connection.is_congested(shared) => py.detach(|| connection.wait_for_room(shared)),
-            other => other,
-        };
-        sent.map_err(|Gone| client_gone())
-    }
-
-    fn send_known(&self, py: Python<'_>, chunks: &[&[u8]], out: &mut Vec<u8>) -> PyResult<()> {
-        let body_bytes = chunks.iter().map(|bytes| bytes.len()).sum::<usize>();
-        let (mut bytes_left, keep_alive) = {
-            let mut answer = lock(&self.answer);
-            let persistence = self.begin_body(&mut answer, BodySize::Known(body_bytes as u64), out)?;
-            let (taken, cut) = answer.take_bytes(body_bytes as u64);
-            self.tell_cut(cut);
-            if answer.is_short() {
-                return Err(self.short(&mut answer));
-            }
-            let taken = usize::try_from(taken).unwrap_or(body_bytes);
-            if taken <= JOINED_BYTES {
-                answer.stage = Stage::Finished;
-            }
-            (taken, persistence != Persistence::Close)
-        };
-        if bytes_left > JOINED_BYTES {
-            return self.send_large(py, chunks, bytes_left, keep_alive, out, Stage::Finished);
-        }
-        for bytes in chunks {
-            let taken = bytes.get(..bytes_left).unwrap_or(bytes);
-            out.extend_from_slice(taken);
-            bytes_left -= taken.len();
-        }
-        self.complete(out, &[], keep_alive, None);
-        Ok(())
-    }
-
-    /// A body too large to join: the socket takes it from where it lies, and only what it does not take is copied.
-    fn send_large(
-        &self,
-        py: Python<'_>,
-        chunks: &[&[u8]],
-        mut bytes_left: usize,
-        keep_alive: bool,
-        out: &[u8],
-        then: Stage,
-    ) -> PyResult<()> {
-        let mut before: &[u8] = out;
-        let mut is_first = !out.is_empty();
-        for bytes in chunks {
-            let taken = bytes.get(..bytes_left).unwrap_or(bytes);
-            bytes_left -= taken.len();
-            if bytes_left == 0 && taken.len() <= self.shared.options.response_buffer {
-                lock(&self.answer).stage = then;
-                py.detach(|| self.complete(before, taken, keep_alive, None));
-                return Ok(());
-            }
-            for piece in taken.chunks(PIECE_BYTES) {
-                self.deliver(py, std::mem::take(&mut before), piece, is_first)?;
-                is_first = false;
-            }
-        }
-        lock(&self.answer).stage = then;
-        self.complete(before, &[], keep_alive, None);
-        Ok(())
     }
 
     fn finish_into(&self, out: &mut Vec<u8>) -> PyResult<()> {
@@ -376,7 +253,7 @@ impl PyExchange {
     }
 
     /// Gives the end of the answer to the connection, and a request that was sent ahead to the queue.
-    fn complete(&self, bytes: &[u8], more: &[u8], keep_alive: bool, file: Option<FilePiece>) {
+    pub fn complete(&self, bytes: &[u8], more: &[u8], keep_alive: bool, file: Option<FilePiece>) {
         let end = End { keep_alive, file };
         let next = self.connection.complete(&self.shared, bytes, more, end, self.record(Outcome::Complete));
         if let Some(next) = next {
@@ -385,7 +262,7 @@ impl PyExchange {
     }
 
     /// Fewer bytes than Content-Length promised: the client must not take the answer for complete.
-    fn short(&self, answer: &mut Answer) -> PyErr {
+    pub fn short(&self, answer: &mut Answer) -> PyErr {
         let text = format!(
             "the body is {} bytes shorter than Content-Length (PEP 3333, Handling the Content-Length Header)",
             answer.bytes_missing()
@@ -393,7 +270,7 @@ impl PyExchange {
         application_error(text)
     }
 
-    fn tell_cut(&self, cut: Cut) {
+    pub fn tell_cut(&self, cut: Cut) {
         if let Cut::First { bytes } = cut {
             self.shared.log.warning(format_args!(
                 "{}: the application's body is longer than its Content-Length; {bytes} bytes and more were cut",
