@@ -196,8 +196,8 @@ impl HandOver {
         self.call_threads(waiting);
     }
 
-    /// Hands over one exchange from the application thread that finished the one before it on its connection.
-    /// That thread comes to the queue next, so nobody needs to be woken.
+    /// Hands over one exchange from the application thread that finished the one before it on its connection. Most
+    /// often that thread comes to the queue next, so no other is called for it.
     pub fn push_behind(&self, exchange: Exchange) {
         lock(&self.waiting).exchanges.push_back(exchange);
     }

@@ -258,6 +258,8 @@ impl PyExchange {
         let next = self.connection.complete(&self.shared, bytes, more, end, self.record(Outcome::Complete));
         if let Some(next) = next {
             self.shared.hand_over.push_behind(next);
+            // This thread takes it next, unless the application keeps it: the I/O thread looks after that.
+            self.shared.poller.wake();
         }
     }
 
