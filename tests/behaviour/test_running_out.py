@@ -99,3 +99,28 @@ def test_connections_beyond_the_limit_wait_for_room(spawn: Spawn, connect: Conne
         clients[number].close()
         assert clients[4 + number].answer().status == 200
     assert server.stop() == 0
+
+
+def test_idle_connections_give_way_to_clients_with_a_request(spawn: Spawn, connect: Connect) -> None:
+    server = spawn("--max-connections", "2")
+    address = server.address()
+    kept_alive, silent = connect(address), connect(address)
+    assert kept_alive.ask().status == 200
+    # Both places are taken, by nobody who asks; neither has to wait for its deadline to be cleared away.
+    newcomer = connect(address)
+    assert newcomer.ask().status == 200
+    assert kept_alive.end() == b"" or silent.end() == b""
+    assert server.stop() == 0
+
+
+def test_connection_with_a_request_under_way_never_gives_way(spawn: Spawn, connect: Connect) -> None:
+    server = spawn("--max-connections", "2")
+    address = server.address()
+    half, idle = connect(address), connect(address)
+    half.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n")
+    newcomer = connect(address)
+    assert newcomer.ask().status == 200
+    assert idle.end() == b""
+    half.send(b"\r\n")
+    assert half.answer().status == 200
+    assert server.stop() == 0

@@ -20,7 +20,7 @@
 use crate::access_log::{Outcome, Record};
 use crate::bodies::WholeBody;
 use crate::clock::now_ns;
-use crate::deadlines::{Deadline, Progress};
+use crate::deadlines::{Allowances, Deadline, Progress};
 use crate::exchange::Times;
 use crate::lock;
 use crate::outbox::{Flushed, Outbox, SendFailure};
@@ -192,6 +192,14 @@ impl Connection {
         lock(&self.state)
     }
 
+    /// Since when it waits for a request, if it does: each wait has its allowance, and the deadline is its end.
+    pub fn idle_since_ms(&self, allowances: &Allowances) -> Option<u64> {
+        let state = self.lock();
+        let is_idle = matches!(state.phase, Phase::Idle) && state.outbox.is_empty() && state.inbox.is_empty();
+        let allowance_ms = if state.exchanges > 0 { allowances.keep_alive_ms } else { allowances.head_ms };
+        is_idle.then(|| self.deadline.moment_ms().saturating_sub(allowance_ms))
+    }
+
     /// Lets the poller watch the socket, from when that is first needed.
     pub fn register(&self, state: &mut State, shared: &Shared) {
         if state.is_registered {
@@ -255,18 +263,14 @@ impl Connection {
         match state.phase {
             Phase::Serving(_) => self.deadline.clear(),
             Phase::Leaving { linger } => self.leave(state, shared, linger, now_ms),
-            Phase::Idle => {
+            Phase::Idle | Phase::Draining(_) => {
                 self.deadline.set(now_ms, shared.allowances.keep_alive_ms);
                 if !state.inbox.is_empty() {
                     // It waited for room.
                     shared.attend(self.token);
                 }
             }
-            Phase::Head(_)
-            | Phase::Body(_)
-            | Phase::Draining(_)
-            | Phase::Lingering { .. }
-            | Phase::Closed => {}
+            Phase::Head(_) | Phase::Body(_) | Phase::Lingering { .. } | Phase::Closed => {}
         }
     }
 

@@ -1,9 +1,12 @@
 //! Step 2 of 6 - the I/O thread's table of connections, by token.
 
 use crate::connection::{Connection, Peer};
-use crate::deadlines::Deadline;
+use crate::deadlines::{Allowances, Deadline};
 use crate::transport::Transport;
 use std::sync::Arc;
+
+/// A request that has just been sent may still be on its way.
+const IDLE_BEFORE_CLOSE_MS: u64 = 1_000;
 
 /// Generations stay below the bit that marks listeners.
 const LAST_GENERATION: u32 = i32::MAX as u32;
@@ -64,6 +67,20 @@ impl Connections {
             slot.connection = Some(Arc::clone(&connection));
         }
         connection
+    }
+
+    /// The connections that have waited longest for a request, `count` at the most; none that waits for less than
+    /// `IDLE_BEFORE_CLOSE_MS`.
+    pub fn longest_idle(&self, count: usize, allowances: &Allowances, now_ms: u64) -> Vec<Arc<Connection>> {
+        let mut idle: Vec<(u64, &Arc<Connection>)> = self
+            .slots
+            .iter()
+            .filter_map(|slot| slot.connection.as_ref())
+            .filter_map(|connection| Some((connection.idle_since_ms(allowances)?, connection)))
+            .filter(|(since_ms, _)| now_ms.saturating_sub(*since_ms) >= IDLE_BEFORE_CLOSE_MS)
+            .collect();
+        idle.sort_unstable_by_key(|(since_ms, _)| *since_ms);
+        idle.into_iter().take(count).map(|(_, connection)| Arc::clone(connection)).collect()
     }
 
     pub fn remove(&mut self, token: u64) {

@@ -79,6 +79,11 @@ impl Deadline {
         self.0.store(NEVER, Ordering::Relaxed);
     }
 
+    /// The moment, in monotonic milliseconds; far in the future when there is none.
+    pub fn moment_ms(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
     pub fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed) != NEVER
     }

@@ -23,6 +23,9 @@ const ACCEPTS_PER_TURN: usize = 64;
 /// When descriptors have run out: how long to leave the listeners alone, unless a connection closes before.
 const NO_ROOM_PAUSE_MS: u64 = 100;
 
+/// Idle connections closed in one go when there is no room for others: the search is paid for once.
+const CLOSED_AT_ONCE: usize = 64;
+
 /// While draining, connections that have become idle are closed this often.
 const DRAIN_TICK: Duration = Duration::from_millis(20);
 
@@ -195,7 +198,8 @@ impl EventLoop {
 
     fn accept(&mut self, index: u64, now: Now) {
         for _ in 0..ACCEPTS_PER_TURN {
-            if self.connections.len() >= self.shared.options.max_connections {
+            let is_full = self.connections.len() >= self.shared.options.max_connections;
+            if is_full && !self.close_longest_idle(now) {
                 return self.leave_listeners(now, "max_connections are open");
             }
             let Some(listener) = usize::try_from(index).ok().and_then(|index| self.listeners.get(index))
@@ -221,9 +225,26 @@ impl EventLoop {
                 }
                 Accepted::Nobody => return,
                 Accepted::Failed => {}
-                Accepted::NoRoom(error) => return self.leave_listeners(now, error),
+                Accepted::NoRoom(error) if !self.close_longest_idle(now) => {
+                    return self.leave_listeners(now, error);
+                }
+                Accepted::NoRoom(_) => {}
             }
         }
+    }
+
+    /// Clients that have a request come before connections that only might have one: those that have waited longest are
+    /// closed. False when there is none.
+    fn close_longest_idle(&mut self, now: Now) -> bool {
+        let idle = self.connections.longest_idle(CLOSED_AT_ONCE, &self.shared.allowances, now.ms);
+        let before = self.connections.len();
+        for connection in idle {
+            self.close_if_idle(&connection, 0, now);
+            if connection.lock().transport.is_none() {
+                self.connections.remove(connection.token);
+            }
+        }
+        self.connections.len() < before
     }
 
     /// Waits for room instead of asking in vain: the queue of the kernel keeps the clients.
@@ -274,8 +295,9 @@ impl EventLoop {
                     run_out(connection, &mut state, &self.shared, now);
                 }
             } else if self.is_drain_begun {
+                // One that has not had its first request yet has a deadline of its own.
                 let connection = Arc::clone(connection);
-                self.close_if_idle(&connection, now);
+                self.close_if_idle(&connection, 1, now);
             }
         }
     }
@@ -308,10 +330,11 @@ impl EventLoop {
         }
     }
 
-    /// A kept-alive connection without a request is closed; what it has just sent is read first.
-    fn close_if_idle(&mut self, connection: &Arc<Connection>, now: Now) {
+    /// A connection without a request is closed; what it has just sent is read first.
+    fn close_if_idle(&mut self, connection: &Arc<Connection>, least_exchanges: u32, now: Now) {
         let mut state = connection.lock();
-        if matches!(state.phase, Phase::Idle) && state.exchanges > 0 && state.outbox.is_empty() {
+        if matches!(state.phase, Phase::Idle) && state.exchanges >= least_exchanges && state.outbox.is_empty()
+        {
             let Self { shared, scratch, batch, .. } = self;
             receive(connection, &mut state, shared, false, scratch, batch, now);
             if matches!(state.phase, Phase::Idle) {

@@ -46,7 +46,7 @@ pub fn receive(
         let (received, asked_bytes) = match &mut state.phase {
             Phase::Serving(_) => return wake(state),
             // What was sent ahead comes first, once its client has read enough of its answers.
-            Phase::Idle if !state.inbox.is_empty() => return,
+            Phase::Idle | Phase::Draining(_) if !state.inbox.is_empty() => return,
             Phase::Leaving { .. } | Phase::Closed => return,
             Phase::Body(under_way) if under_way.decoder.length_left().is_some() => {
                 let asked_bytes = make_room(under_way);
