@@ -9,25 +9,29 @@ if TYPE_CHECKING:
     from ._engine import Engine
 
 
+# Characters; a line that is never ended is logged in pieces of this size, and takes no more memory.
+LONGEST_LINE = 64 * 1024
+
+
 class ErrorStream:
-    """What the applications of one thread write becomes log lines; an unfinished line waits for its end."""
+    """What the applications of one thread write becomes log lines; an unfinished line waits for its end.
+
+    unfinished: a line that was begun, for flush(). A plain attribute: it is looked at after every request.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._log = engine.log
-        self._unfinished = ""
-
-    @property
-    def has_unfinished_line(self) -> bool:
-        """Whether flush() has something to do."""
-        return bool(self._unfinished)
+        self.unfinished = ""
 
     def write(self, text: str) -> int:
         """Log every line that `text` completes. The result is the number of characters, as files have it."""
         if not isinstance(text, str):
             raise TypeError(f"wsgi.errors takes str, found {type(text).__name__}")
-        *lines, self._unfinished = (self._unfinished + text).split("\n")
+        *lines, self.unfinished = (self.unfinished + text).split("\n")
         for line in lines:
             self._log("error", line)
+        if len(self.unfinished) > LONGEST_LINE:
+            self.flush()
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -37,6 +41,6 @@ class ErrorStream:
 
     def flush(self) -> None:
         """Log the line that was begun."""
-        if self._unfinished:
-            line, self._unfinished = self._unfinished, ""
+        if self.unfinished:
+            line, self.unfinished = self.unfinished, ""
             self._log("error", line)

@@ -31,7 +31,7 @@ def serve_exchanges(engine: Engine, application: WSGIApplication) -> None:
     take = engine.application_thread(errors, FileWrapper).take
     # Each exchange has a frame of its own, so that nothing of it outlives it while the thread waits.
     while _serve_next(take, application, engine):
-        if errors.has_unfinished_line:
+        if errors.unfinished:
             errors.flush()
 
 

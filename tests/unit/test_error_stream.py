@@ -48,11 +48,11 @@ def test_each_line_of_a_text_is_an_event(engine: FakeEngine, errors: ErrorStream
 
 def test_flush_logs_the_line_that_was_begun_once(engine: FakeEngine, errors: ErrorStream) -> None:
     errors.write("begun")
-    assert errors.has_unfinished_line
+    assert errors.unfinished
     errors.flush()
     errors.flush()
     assert engine.lines == [("error", "begun")]
-    assert not errors.has_unfinished_line
+    assert not errors.unfinished
 
 
 def test_write_tells_the_number_of_characters_as_files_do(errors: ErrorStream) -> None:
@@ -74,3 +74,10 @@ def test_what_is_no_text_is_refused(engine: FakeEngine, errors: ErrorStream, tex
 def test_print_and_logging_handlers_can_write_to_it(engine: FakeEngine, errors: ErrorStream) -> None:
     print("one", 2, file=errors, flush=True)
     assert engine.lines == [("error", "one 2")]
+
+
+def test_line_without_an_end_is_logged_in_pieces(engine: FakeEngine, errors: ErrorStream) -> None:
+    for _ in range(10):
+        errors.write("x" * 10_000)
+    assert engine.lines == [("error", "x" * 70_000)]
+    assert len(errors.unfinished) == 30_000
