@@ -12,6 +12,9 @@ use pyo3::prelude::*;
 /// Larger answers are handed to the outbox in pieces, so that its high-water mark means something.
 const PIECE_BYTES: usize = 256 * 1024;
 
+/// Above this, sending head and body as two pieces in one call is cheaper than joining them first.
+const COPIED_BYTES: usize = 4 * 1024;
+
 impl PyExchange {
     pub fn write_bytes(&self, py: Python<'_>, bytes: &[u8], out: &mut Vec<u8>) -> PyResult<()> {
         out.clear();
@@ -98,6 +101,12 @@ impl PyExchange {
         };
         if bytes_left > JOINED_BYTES {
             return self.send_large(py, chunks, bytes_left, keep_alive, out, Stage::Finished);
+        }
+        if let [only] = chunks
+            && bytes_left > COPIED_BYTES
+        {
+            self.complete(out, only.get(..bytes_left).unwrap_or(only), keep_alive, None);
+            return Ok(());
         }
         for bytes in chunks {
             let taken = bytes.get(..bytes_left).unwrap_or(bytes);
