@@ -3,7 +3,8 @@
 use crate::access_format::Format;
 use crate::access_log::AccessLog;
 use crate::application_thread::ApplicationThread;
-use crate::event_loop::{Ended, EventLoop};
+use crate::ended::Ended;
+use crate::event_loop::EventLoop;
 use crate::listener::Listener;
 use crate::log::{AccessSink, Level, Log, Writer};
 use crate::options::Options;

@@ -4,14 +4,14 @@
 
 use crate::connection::{BodyFault, Connection, Phase, Serving, State, wake};
 use crate::connections::Connections;
+use crate::ended::{Ended, TellEnd};
 use crate::exchange::Exchange;
 use crate::listener::{Accepted, Listener};
-use crate::lock;
 use crate::poller::{Ready, WAKER};
 use crate::reading::{Now, SCRATCH_BYTES, feed_inbox, receive};
 use crate::refusal::{self, refuse};
 use crate::shared::Shared;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Tokens from here on are listeners; a connection's token never has this bit.
@@ -31,41 +31,6 @@ const DRAIN_TICK: Duration = Duration::from_millis(20);
 
 /// While draining, how long a connection that never sent a byte may still begin a request.
 const DRAIN_FIRST_BYTE_MS: u64 = 1_000;
-
-/// Tells other threads that the I/O thread has ended: every connection is closed.
-#[derive(Default)]
-pub struct Ended {
-    has_ended: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Ended {
-    fn set(&self) {
-        *lock(&self.has_ended) = true;
-        self.changed.notify_all();
-    }
-
-    /// Waits for the end, for so long at most (None: for ever). True when it has come. Called without the GIL.
-    pub fn wait(&self, timeout: Option<Duration>) -> bool {
-        let ended = lock(&self.has_ended);
-        let timeout = timeout.unwrap_or(Duration::from_secs(u64::from(u32::MAX)));
-        let waited = self.changed.wait_timeout_while(ended, timeout, |ended| !*ended);
-        *waited.unwrap_or_else(std::sync::PoisonError::into_inner).0
-    }
-}
-
-/// Tells the end of the I/O thread also when it panics: application threads and whoever waits may not wait for ever.
-struct TellEnd<'a> {
-    shared: Arc<Shared>,
-    ended: &'a Ended,
-}
-
-impl Drop for TellEnd<'_> {
-    fn drop(&mut self) {
-        self.shared.hand_over.close();
-        self.ended.set();
-    }
-}
 
 /// Everything that the I/O thread alone owns.
 pub struct EventLoop {

@@ -20,6 +20,7 @@ mod deadlines;
 mod descriptors;
 mod dispatch;
 mod draining;
+mod ended;
 mod engine;
 mod environ;
 mod event_loop;
