@@ -10,6 +10,7 @@ import threading
 import time
 
 from ._engine import Engine
+from .errors import SettingError
 from .listeners import open_listeners
 from .settings import Settings
 from .wsgi import serve_exchanges
@@ -77,9 +78,9 @@ class Server:
             return True
         service.drain()
         timeout_s = self.settings.graceful_timeout if graceful_timeout is None else graceful_timeout
-        is_drained = service.engine.wait(timeout_s)
+        is_finished = service.wait_until_finished(timeout_s)
         service.close()
-        return is_drained
+        return is_finished
 
     def __enter__(self) -> Server:
         self.start()
@@ -114,10 +115,19 @@ class Service:
         ]
 
     def start(self) -> None:
-        """Begin to serve."""
+        """Begin to serve. Raises SettingError, with all of it closed again, when threads cannot be had."""
         self.engine.start()
-        for thread in self._threads:
-            thread.start()
+        try:
+            for thread in self._threads:
+                thread.start()
+        except RuntimeError as error:
+            wanted = len(self._threads)
+            self._threads = [thread for thread in self._threads if thread.ident is not None]
+            self.close()
+            raise SettingError(
+                f"--threads must be as many as the system allows, found {wanted}; {len(self._threads)} were "
+                f"started ({error}). Use fewer, or raise the limit on processes."
+            ) from None
 
     def drain(self) -> None:
         """Take nothing new and finish what was begun. The engine empties the accept queue through its own
@@ -131,15 +141,29 @@ class Service:
         self.drain()
         self.engine.abort()
         self.engine.wait()
-        give_up_at_s = time.monotonic() + ABORTED_THREADS_TIMEOUT_S
-        for thread in self._threads:
-            thread.join(max(0.0, give_up_at_s - time.monotonic()))
+        if not self._join_threads(time.monotonic() + ABORTED_THREADS_TIMEOUT_S):
+            stuck = sum(thread.is_alive() for thread in self._threads)
+            are = "thread is" if stuck == 1 else "threads are"
+            self.engine.log("warning", f"{stuck} application {are} still inside the application")
         self.engine.close()
+
+    def wait_until_finished(self, timeout_s: float | None) -> bool:
+        """After a drain: wait until every connection is closed and every thread has left the application.
+
+        It may still have to close an answer that is out. False when the time has passed before.
+        """
+        give_up_at_s = None if timeout_s is None else time.monotonic() + timeout_s
+        return self.engine.wait(timeout_s) and self._join_threads(give_up_at_s)
 
     @property
     def has_stuck_threads(self) -> bool:
         """Whether an application thread is still inside the application."""
         return any(thread.is_alive() for thread in self._threads)
+
+    def _join_threads(self, give_up_at_s: float | None) -> bool:
+        for thread in self._threads:
+            thread.join(None if give_up_at_s is None else max(0.0, give_up_at_s - time.monotonic()))
+        return not self.has_stuck_threads
 
 
 def serve(application: WSGIApplication, /, **settings: object) -> int:
@@ -160,7 +184,6 @@ def run(settings: Settings, application: WSGIApplication, listeners: Sequence[Li
         service.start()
         for listener in listeners:
             service.engine.log("info", f"listening on {listener.url}")
-        # It ends when every connection is closed after a drain, or when the engine has failed.
         threading.Thread(target=_tell_end, args=(service, signals), name="barkeep-end", daemon=True).start()
         stop_signal = _wait_for_stop(signals, service)
         service.drain()
@@ -181,6 +204,9 @@ def run(settings: Settings, application: WSGIApplication, listeners: Sequence[Li
 
 def _tell_end(service: Service, signals: Signals) -> None:
     service.engine.wait()
+    # Now already: an engine that has failed must be told at once.
+    signals.wake()
+    service.wait_until_finished(None)
     signals.wake()
 
 
@@ -194,7 +220,7 @@ def _wait_for_stop(signals: Signals, service: Service) -> signal.Signals | None:
 def _wait_for_drain(signals: Signals, service: Service, timeout_s: float) -> bool:
     """True when all was finished; a second signal or the timeout ends the wait."""
     give_up_at_s = time.monotonic() + timeout_s
-    while not service.engine.wait(0):
+    while not service.wait_until_finished(0):
         received = signals.wait(max(0.0, give_up_at_s - time.monotonic()))
         if received == signal.SIGUSR1:
             service.engine.reopen_logs()
@@ -202,7 +228,7 @@ def _wait_for_drain(signals: Signals, service: Service, timeout_s: float) -> boo
             service.engine.log("warning", f"second {received.name}: aborting at once")
             return False
         elif time.monotonic() >= give_up_at_s:
-            return service.engine.wait(0)
+            return service.wait_until_finished(0)
     return True
 
 

@@ -21,7 +21,7 @@ from tests.behaviour.processes import clean_environ
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from wsgiref.types import StartResponse, WSGIEnvironment
 
 TEXT = ("Content-Type", "text/plain")
@@ -155,6 +155,21 @@ def test_start_that_fails_after_the_listeners_leaves_nothing_open(tmp_path: Path
     assert (usage.descriptors(), usage.threads()) == before
 
 
+def test_start_without_room_for_the_threads_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = threading.Thread.start
+
+    def start_two(thread: threading.Thread) -> None:
+        if thread.name == "barkeep-3":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_two)
+    before = usage.descriptors(), usage.threads()
+    with pytest.raises(SettingError, match="found 4; 2 were started"):
+        barkeep.Server(hello, bind="127.0.0.1:0", threads=4).start()
+    assert (usage.descriptors(), usage.threads()) == before
+
+
 def test_thousand_starts_and_stops_leak_no_descriptor_thread_or_memory() -> None:
     def start_and_stop(times: int) -> None:
         for _ in range(times):
@@ -256,3 +271,59 @@ def test_serve_in_the_main_thread_ends_on_sigterm_and_gives_signals_back(connect
         program.terminate()
         output, _errors = program.communicate(timeout=20)
     assert output == "0 restored\n"
+
+
+def test_stop_waits_for_the_close_of_an_answer_that_is_out(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What is aborted gets no time at all, so only waiting for what was begun can save it.
+    monkeypatch.setattr("barkeep.server.ABORTED_THREADS_TIMEOUT_S", 0.0)
+    is_closing, has_stopped = threading.Event(), threading.Event()
+    came_too_late: list[bool] = []
+
+    class Body:
+        def __iter__(self) -> Iterator[bytes]:
+            yield b"whole"
+
+        def close(self) -> None:
+            is_closing.set()
+            came_too_late.append(has_stopped.wait(0.3))
+
+    def application(_environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "5")])
+        return Body()
+
+    server = barkeep.Server(application, bind="127.0.0.1:0", threads=1)
+    with server:
+        assert connect(address_of(server)).ask().body == b"whole"
+        assert is_closing.wait(20)
+        is_finished = server.stop()
+        has_stopped.set()
+    assert is_finished
+    assert came_too_late == [False]
+
+
+def test_stop_tells_of_a_thread_that_is_still_inside_the_application(
+    connect: Connect, capfd: pytest.CaptureFixture[str], cleanup: ExitStack
+) -> None:
+    is_closing, may_close = threading.Event(), threading.Event()
+    cleanup.callback(may_close.set)
+
+    class Body:
+        def __iter__(self) -> Iterator[bytes]:
+            yield b"whole"
+
+        def close(self) -> None:
+            is_closing.set()
+            may_close.wait()
+
+    def application(_environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "5")])
+        return Body()
+
+    server = barkeep.Server(application, bind="127.0.0.1:0", threads=1)
+    server.start()
+    assert connect(address_of(server)).ask().body == b"whole"
+    assert is_closing.wait(20)
+    assert not server.stop(graceful_timeout=0.1)
+    assert "1 application thread is still inside the application" in capfd.readouterr().err
