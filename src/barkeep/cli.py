@@ -16,7 +16,7 @@ from .settings import TABLE, Settings
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
 EXIT_DONE = 0
 EXIT_CANNOT_RUN = 1
@@ -146,15 +146,19 @@ def _make_parser() -> argparse.ArgumentParser:
             groups[setting.group] = parser.add_argument_group(setting.group)
         default = setting.kind.show(setting.default)
         told_default = f" (default {default})" if default else ""
+        takes: dict[str, Any] = {"action": "append" if setting.kind.is_list else "store"}
+        if not setting.kind.metavar:
+            takes = {"action": "store_const", "const": "on"}
+        else:
+            takes["metavar"] = setting.kind.metavar
         groups[setting.group].add_argument(
             *([setting.short] if setting.short else []),
             setting.flag,
             dest=setting.name,
-            metavar=setting.kind.metavar,
-            action="append" if setting.kind.is_list else "store",
             default=argparse.SUPPRESS,
             # argparse formats help with %; ours has none to fill in.
             help=(setting.help + told_default).replace("%", "%%"),
+            **takes,
         )
     others = parser.add_argument_group("Other")
     others.add_argument("-h", "--help", action="help", help="show this and exit")

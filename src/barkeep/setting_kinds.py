@@ -73,6 +73,91 @@ def duration(low_s: float, high_s: float) -> Kind[float]:
     return Kind(allowed, "TIME", read, show_duration)
 
 
+def switch() -> Kind[bool]:
+    """On or off; the flag alone means on."""
+
+    def read(found: object) -> bool:
+        if isinstance(found, bool):
+            return found
+        if found in ("on", "off"):
+            return found == "on"
+        raise ValueError
+
+    def show(value: bool) -> str:
+        return "on" if value else "off"
+
+    return Kind("on or off", "", read, show)
+
+
+def count_or_auto(low: int, high: int) -> Kind[int | str]:
+    """A count, or the word auto."""
+    count = whole_number(low, high)
+
+    def read(found: object) -> int | str:
+        return "auto" if found == "auto" else count.read(found)
+
+    return Kind(f"{count.allowed}, or auto", "N|auto", read, str)
+
+
+def size_or_auto(low: int, high: int) -> Kind[int | str]:
+    """A number of bytes, or one of the words auto and off."""
+    amount = size(low, high)
+
+    def read(found: object) -> int | str:
+        return found if isinstance(found, str) and found in ("auto", "off") else amount.read(found)
+
+    def show(value: int | str) -> str:
+        return value if isinstance(value, str) else show_size(value)
+
+    return Kind(f"{amount.allowed}, or auto, or off", "SIZE|auto|off", read, show)
+
+
+def path_durations() -> Kind[tuple[tuple[str, float], ...]]:
+    """Times by path prefix: texts such as /reports=5m, or a TOML table. The empty prefix is every path."""
+    time = duration(0.0, 86_400.0)
+
+    def read(found: object) -> tuple[tuple[str, float], ...]:
+        if isinstance(found, dict):
+            pairs = list(found.items())
+        else:
+            texts = [part.strip(" ") for text in _texts(found) for part in text.split(",")]
+            pairs = [(prefix, text) for prefix, _equals, text in (text.rpartition("=") for text in texts)]
+        if not all(isinstance(prefix, str) and prefix.startswith("/") for prefix, _time in pairs):
+            raise ValueError
+        return tuple((prefix, time.read(found_time)) for prefix, found_time in pairs)
+
+    def show(value: tuple[tuple[str, float], ...]) -> str:
+        return ",".join(f"{prefix}={show_duration(seconds)}" for prefix, seconds in value)
+
+    return Kind("paths with times, such as /reports=5m", "PATH=TIME", read, show, is_list=True)
+
+
+def url_paths() -> Kind[tuple[str, ...]]:
+    """Paths of requests, with a query or without: a list, or one text with "," between them."""
+
+    def read(found: object) -> tuple[str, ...]:
+        texts = [part.strip(" ") for text in _texts(found) for part in text.split(",")]
+        if not all(text.startswith("/") and text.isascii() and text.isprintable() for text in texts):
+            raise ValueError
+        if any(" " in text or "#" in text for text in texts):
+            raise ValueError
+        return tuple(texts)
+
+    return Kind("paths such as /health", "PATH", read, ",".join, is_list=True)
+
+
+def plain_text(what: str) -> Kind[str]:
+    """A printable text without spaces around it; "" stands for none."""
+
+    def read(found: object) -> str:
+        text = str(found) if isinstance(found, int) and not isinstance(found, bool) else _text(found)
+        if not text or not text.isprintable() or text != text.strip(" "):
+            raise ValueError
+        return text
+
+    return Kind(what, "TEXT", read, str)
+
+
 def choice(*words: str) -> Kind[str]:
     """One of a few words."""
 
@@ -121,6 +206,12 @@ def addresses() -> Kind[tuple[Address, ...]]:
         return ",".join(str(address) for address in value)
 
     return Kind("HOST:PORT, :PORT, [IPV6]:PORT, unix:PATH or fd://N", "ADDRESS", read, show, is_list=True)
+
+
+def optional_addresses() -> Kind[tuple[Address, ...]]:
+    """As `addresses`, for a setting that has none by default."""
+    some = addresses()
+    return Kind(some.allowed, some.metavar, some.read, some.show, is_list=True)
 
 
 def log_file() -> Kind[str | None]:
@@ -190,6 +281,16 @@ def file_mode() -> Kind[int]:
         return mode
 
     return Kind('octal permissions in quotes, from "0000" to "0777"', "MODE", read, "{:04o}".format)
+
+
+def optional_file_mode() -> Kind[int | None]:
+    """As `file_mode`, for a setting that has none by default."""
+    mode = file_mode()
+
+    def show(value: int | None) -> str:
+        return "" if value is None else mode.show(value)
+
+    return Kind(mode.allowed, mode.metavar, mode.read, show)
 
 
 def show_size(size_bytes: int) -> str:

@@ -1,8 +1,7 @@
 """THE table of settings: name, kind, default, limits, help. Flags, variables and TOML keys come from it.
 
 The flag of `keep_alive_timeout` is --keep-alive-timeout, its variable BARKEEP_KEEP_ALIVE_TIMEOUT. Times are
-seconds and sizes bytes in every attribute. The short flags -w -t -n -p -u -g -m are left free, for the
-meanings gunicorn gave them.
+seconds and sizes bytes in every attribute. Short flags mean what they mean to gunicorn.
 """
 
 from __future__ import annotations
@@ -17,15 +16,23 @@ from .setting_kinds import (
     TIB,
     addresses,
     choice,
+    count_or_auto,
     duration,
     field_value,
     file_mode,
     log_file,
     log_format,
+    optional_addresses,
+    optional_file_mode,
     path,
+    path_durations,
     paths,
+    plain_text,
     show_size,
     size,
+    size_or_auto,
+    switch,
+    url_paths,
     url_prefix,
     whole_number,
 )
@@ -46,10 +53,16 @@ DAY_S = 86_400.0
 SOURCES = "Sources"
 LISTENING = "Listening"
 RUNNING = "Running"
+PROCESSES = "Processes"
+RELOADING = "Reloading"
+RECYCLING = "Recycling"
 LOGGING = "Logging"
 DEADLINES = "Deadlines"
 LIMITS = "Limits"
 HTTP = "HTTP"
+
+# What only the command line can mean.
+FOR_SUPERVISOR = (SOURCES, PROCESSES, RELOADING, RECYCLING)
 
 
 class Settings:
@@ -93,6 +106,15 @@ class Settings:
         help="connections open at once; more wait in the kernel's queue",
     )  # fmt: skip
 
+    health_path = Setting(
+        url_prefix(), default="", group=LISTENING,
+        help="answer PATH/livez and PATH/readyz on every listener, not only --health-bind",
+    )  # fmt: skip
+    health_bind = Setting(
+        optional_addresses(), default=(), group=LISTENING,
+        help="address that answers /livez and /readyz and nothing else; repeatable",
+    )  # fmt: skip
+
     threads = Setting(
         whole_number(1, 1024), default=8, group=RUNNING, goes_to_engine=True,
         hint="Use 1 for one request at a time.",
@@ -105,6 +127,88 @@ class Settings:
     graceful_timeout = Setting(
         duration(0.0, DAY_S), default=30.0, group=RUNNING,
         help="time to finish what was begun after SIGTERM or SIGINT; what is left is aborted and logged",
+    )  # fmt: skip
+
+    lame_duck = Setting(
+        duration(0.0, DAY_S), default=0.0, group=RUNNING,
+        help="after SIGTERM, go on accepting for so long while /readyz says no: for load balancers to notice",
+    )  # fmt: skip
+
+    workers = Setting(
+        count_or_auto(1, 256), default=1, group=PROCESSES, short="-w",
+        help="worker processes, or auto: one per usable CPU (affinity, cgroup quota) as memory allows",
+    )  # fmt: skip
+    preload = Setting(
+        switch(), default=False, group=PROCESSES,
+        help="import the application once per generation and fork the workers from it: they share its memory",
+    )  # fmt: skip
+    user = Setting(
+        plain_text("a user name or number"), default="", group=PROCESSES, short="-u",
+        help="run workers as this user; needs root",
+    )  # fmt: skip
+    group = Setting(
+        plain_text("a group name or number"), default="", group=PROCESSES, short="-g",
+        help="run workers as this group; needs root",
+    )  # fmt: skip
+    umask = Setting(
+        optional_file_mode(), default=None, group=PROCESSES, short="-m",
+        help="permission bits taken from files that are made; else as inherited",
+    )  # fmt: skip
+    pid_file = Setting(
+        path("a file"), default="", group=PROCESSES, short="-p",
+        help="write the supervisor's process id to this file; removed at the end",
+    )  # fmt: skip
+    name = Setting(
+        plain_text("a name of letters, digits, dots, dashes and underscores"), default="barkeep",
+        group=PROCESSES, short="-n",
+        help="name in process titles, logs and the control socket's path",
+    )  # fmt: skip
+    control_socket = Setting(
+        path("a path, or off"), default="", group=PROCESSES,
+        help="unix socket of barkeep status and the other commands; else NAME.sock in the runtime directory",
+    )  # fmt: skip
+    hooks = Setting(
+        plain_text("module:object"), default="", group=PROCESSES,
+        help="object whose methods are called when processes start, are ready, reload and stop",
+    )  # fmt: skip
+
+    reload = Setting(
+        switch(), default=False, group=RELOADING,
+        help="for development: load a new generation when a source file changes; needs the reload extra",
+    )  # fmt: skip
+    reload_dir = Setting(
+        paths(), default=(), group=RELOADING,
+        help="directories that --reload watches; else the current one and --pythonpath. Repeatable",
+    )  # fmt: skip
+    ready_timeout = Setting(
+        duration(0.1, DAY_S), default=60.0, group=RELOADING,
+        help="a new generation must be ready within this; else the old one goes on",
+    )  # fmt: skip
+    warm_up = Setting(
+        url_paths(), default=(), group=RELOADING,
+        help="path that a worker must answer with 2xx or 3xx, inside it, before it is ready; repeatable",
+    )  # fmt: skip
+
+    max_requests = Setting(
+        whole_number(0, 1_000_000_000), default=0, group=RECYCLING,
+        help="replace a worker after so many requests; 0 is off",
+    )  # fmt: skip
+    max_lifetime = Setting(
+        duration(0.0, 365 * DAY_S), default=0.0, group=RECYCLING,
+        help="replace a worker after so long; 0 is off",
+    )  # fmt: skip
+    max_memory = Setting(
+        size(0, TIB), default=0, group=RECYCLING,
+        help="replace a worker that uses more memory of its own; 0 is off",
+    )  # fmt: skip
+    recycle_jitter = Setting(
+        whole_number(0, 100), default=10, group=RECYCLING,
+        help="percent by which the three bounds above differ from worker to worker, so that none meet",
+    )  # fmt: skip
+    memory_budget = Setting(
+        size_or_auto(16 * MIB, TIB), default="auto", group=RECYCLING,
+        help="memory of all processes together; above it the largest worker is replaced. "
+        "auto: 90 % of the cgroup's limit, if it has one",
     )  # fmt: skip
 
     root_path = Setting(
@@ -153,6 +257,24 @@ class Settings:
         size(0, GIB, "BYTES/S"), default=240, group=DEADLINES, goes_to_engine=True,
         help="least bytes per second, averaged over body_timeout or write_timeout; cuts drip-fed bodies and "
         "drip-read answers. 0 is off",
+    )  # fmt: skip
+
+    timeout = Setting(
+        duration(0.0, DAY_S), default=60.0, group=DEADLINES, short="-t",
+        help="the application may take to its head, and between two chunks; then 504, or abort when the "
+        "head is out. 0 is off",
+    )  # fmt: skip
+    timeout_for = Setting(
+        path_durations(), default=(), group=DEADLINES,
+        help="the same for paths below a prefix, as /reports=5m; the longest prefix counts. Repeatable",
+    )  # fmt: skip
+    timeout_grace = Setting(
+        duration(0.0, DAY_S), default=5.0, group=DEADLINES,
+        help="a thread may take to come back after its request was timed out; then another takes its place",
+    )  # fmt: skip
+    max_stuck_threads = Setting(
+        whole_number(1, 1024), default=4, group=DEADLINES,
+        help="threads that never came back before the worker is replaced",
     )  # fmt: skip
 
     request_line_limit = Setting(
@@ -206,8 +328,8 @@ class Settings:
         Values are as in TOML, so threads=4, head_timeout="500ms" and bind=["127.0.0.1:0"] all do.
         Raises SettingError for an unknown name or a value that cannot be used.
         """
-        # Where to read and import from has been decided by the program that embeds us.
-        names = [name for name, setting in TABLE.items() if setting.group != SOURCES]
+        # Where to read and import from, and its processes, are the business of the program that embeds us.
+        names = [name for name, setting in TABLE.items() if setting.group not in FOR_SUPERVISOR]
         for name in keywords:
             if name not in names:
                 near = nearest_name(name, names)

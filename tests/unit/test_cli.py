@@ -89,7 +89,7 @@ def test_options_without_a_target_are_told_what_is_missing(capsys: pytest.Captur
     [
         (["shop:app", "--thread", "3"], 'no option "--thread" (command line). Did you mean "--threads"?'),
         (["shop:app", "--thread=3"], 'no option "--thread" (command line). Did you mean "--threads"?'),
-        (["shop:app", "-w", "3"], 'no option "-w" (command line).'),
+        (["shop:app", "-z", "3"], 'no option "-z" (command line).'),
         (["shop:app", "--threads"], "--threads: expected one argument"),
         (["shop:app", "other:app"], "found 2: shop:app, other:app"),
         (["check"], "found none"),

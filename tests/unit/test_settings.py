@@ -7,7 +7,17 @@ import pytest
 from barkeep.errors import SettingError
 from barkeep.settings import TABLE, Settings
 
-FREE_SHORT_FLAGS = set("wtnpugm")
+GUNICORN_SHORT_FLAGS = {
+    "-b": "bind",
+    "-c": "config",
+    "-g": "group",
+    "-m": "umask",
+    "-n": "name",
+    "-p": "pid_file",
+    "-t": "timeout",
+    "-u": "user",
+    "-w": "workers",
+}
 
 
 @pytest.mark.parametrize("name", TABLE)
@@ -26,10 +36,8 @@ def test_every_setting_has_help_that_fits_a_sentence(name: str) -> None:
     assert not TABLE[name].help.endswith(".")
 
 
-def test_short_flags_are_unique_and_leave_those_of_gunicorn_free() -> None:
-    shorts = [setting.short.removeprefix("-") for setting in TABLE.values() if setting.short]
-    assert len(shorts) == len(set(shorts))
-    assert not FREE_SHORT_FLAGS & set(shorts)
+def test_short_flags_mean_what_they_mean_to_gunicorn() -> None:
+    assert {setting.short: name for name, setting in TABLE.items() if setting.short} == GUNICORN_SHORT_FLAGS
 
 
 def test_names_of_one_setting_are_derived_from_each_other() -> None:
