@@ -5,9 +5,11 @@ from typing import Any, Final, final
 
 from typing_extensions import Self
 
-__all__ = ["ACCESS_LOG_FIELDS", "ApplicationThread", "Engine", "Exchange", "Input"]
+__all__ = ["ACCESS_LOG_FIELDS", "ApplicationThread", "Engine", "Exchange", "Input", "adopt_orphans"]
 
 ACCESS_LOG_FIELDS: Final[list[str]]
+
+def adopt_orphans() -> None: ...
 
 @final
 class Engine:

@@ -105,7 +105,8 @@ def _run(argv: Sequence[str]) -> int:
     from .config_sources import load_settings
 
     words = read_words(argv)
-    settings = load_settings(words.typed, os.environ, os.getcwd())
+    directory = os.getcwd()
+    settings = load_settings(words.typed, os.environ, directory)
     _change_directory(settings)
     prepare_import_path(settings.pythonpath)
     if words.is_check:
@@ -115,15 +116,15 @@ def _run(argv: Sequence[str]) -> int:
         return EXIT_DONE
 
     from .listeners import open_listeners
+    from .supervisor import Supervisor
+
+    def load_again() -> Settings:
+        return load_settings(words.typed, os.environ, directory)
 
     # Before the application: a port in use is told at once, not after its import.
     listeners = open_listeners(settings, os.environ)
     try:
-        application = load_application(words.target)
-
-        from .server import run
-
-        return run(settings, application, listeners)
+        return Supervisor(words.target, settings, listeners, load_again).run()
     finally:
         for listener in listeners:
             listener.close()

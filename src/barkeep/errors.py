@@ -33,6 +33,13 @@ class AppImportError(AppLoadError):
         self.traceback_text = traceback_text
 
 
+class WarmUpError(AppImportError):
+    """The application did not answer a request of --warm-up as it should."""
+
+    def __init__(self, message: str, traceback_text: str = "") -> None:
+        super().__init__(message, traceback_text)
+
+
 class ApplicationError(BarkeepError):
     """The application broke a rule of PEP 3333; the message names the fault. The client gets 500."""
 

@@ -58,6 +58,10 @@ class Listener:
     def __repr__(self) -> str:
         return f"<Listener {self.url}>"
 
+    def disown(self) -> None:
+        """Leave the unix path to another process: closing no longer removes it."""
+        self._made_path = ""
+
     def close(self) -> None:
         """Close the socket and remove the unix path, unless another program has put its own there since."""
         if self._made_path and _file_id(self._made_path) == self._made_path_id:

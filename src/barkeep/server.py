@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
 import threading
 import time
@@ -13,18 +12,21 @@ from ._engine import Engine
 from .errors import SettingError
 from .listeners import open_listeners
 from .settings import Settings
-from .wsgi import serve_exchanges
+from .signals import Signals
+from .wsgi import is_waiting, serve_exchanges
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import FrameType, TracebackType
+    from types import TracebackType
     from wsgiref.types import WSGIApplication
 
     from .listeners import Listener
 
 EXIT_DONE = 0
 EXIT_ABORTED = 1
+
+HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 # After an abort, threads that are between two calls end at once; those inside the application may not.
 ABORTED_THREADS_TIMEOUT_S = 1.0
@@ -93,12 +95,16 @@ class Server:
 
 
 class Service:
-    """An engine with its application threads. Closes the listeners it was given."""
+    """An engine with its application threads. Closes the listeners it was given.
+
+    is_running: it was started.
+    """
 
     def __init__(
         self, settings: Settings, application: WSGIApplication, listeners: Sequence[Listener]
     ) -> None:
         self.listeners = listeners
+        self.is_running = False
         descriptors = [
             (listener.socket.fileno(), listener.server_name, listener.server_port) for listener in listeners
         ]
@@ -116,6 +122,7 @@ class Service:
 
     def start(self) -> None:
         """Begin to serve. Raises SettingError, with all of it closed again, when threads cannot be had."""
+        self.is_running = True
         self.engine.start()
         try:
             for thread in self._threads:
@@ -160,6 +167,18 @@ class Service:
         """Whether an application thread is still inside the application."""
         return any(thread.is_alive() for thread in self._threads)
 
+    def log_stacks(self, outcome: str) -> None:
+        """One event in the log for each thread that is inside the application: where it stands."""
+        import traceback
+
+        frames = sys._current_frames()  # noqa: SLF001 - the only way to see another thread
+        for thread in self._threads:
+            frame = frames.get(thread.ident or 0)
+            if frame is None or is_waiting(frame):
+                continue
+            stack = "".join(traceback.format_stack(frame)).rstrip()
+            self.engine.log("warning", f"{thread.name} is inside the application, {outcome}\n{stack}")
+
     def _join_threads(self, give_up_at_s: float | None) -> bool:
         for thread in self._threads:
             thread.join(None if give_up_at_s is None else max(0.0, give_up_at_s - time.monotonic()))
@@ -180,7 +199,7 @@ def run(settings: Settings, application: WSGIApplication, listeners: Sequence[Li
     """Serve on these listeners until a signal; close them. 0: all was finished, 1: something was aborted."""
     sys.setswitchinterval(settings.switch_interval)
     service = Service(settings, application, listeners)
-    with Signals() as signals:
+    with Signals(HANDLED) as signals:
         service.start()
         for listener in listeners:
             service.engine.log("info", f"listening on {listener.url}")
@@ -230,52 +249,3 @@ def _wait_for_drain(signals: Signals, service: Service, timeout_s: float) -> boo
         elif time.monotonic() >= give_up_at_s:
             return service.wait_until_finished(0)
     return True
-
-
-class Signals:
-    """SIGTERM, SIGINT and SIGUSR1 as something to wait for. Outside the main thread it never hears one."""
-
-    HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-
-    def __enter__(self) -> Signals:
-        self._reader, self._writer = socket.socketpair()
-        self._writer.setblocking(False)
-        self._before: dict[signal.Signals, object] = {}
-        self._wakeup_before = -1
-        if threading.current_thread() is threading.main_thread():
-            self._wakeup_before = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-            for number in self.HANDLED:
-                self._before[number] = signal.signal(number, _do_nothing)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
-        if self._before:
-            signal.set_wakeup_fd(self._wakeup_before)
-        self._reader.close()
-        self._writer.close()
-
-    def wait(self, timeout_s: float | None) -> signal.Signals | None:
-        """The next signal; None after the timeout, or when woken without one."""
-        self._reader.settimeout(timeout_s)
-        try:
-            number = self._reader.recv(1)
-        except TimeoutError:
-            return None
-        return signal.Signals(number[0]) if number and number[0] else None
-
-    def wake(self) -> None:
-        """End a wait from another thread."""
-        try:
-            self._writer.send(b"\0")
-        except OSError:
-            # Nobody waits any more: the server has ended in another way.
-            pass
-
-
-def _do_nothing(_number: int, _frame: FrameType | None) -> None:
-    # The wake-up descriptor tells the main thread; a handler must exist for Python to write there.
-    pass

@@ -189,6 +189,11 @@ class Settings:
         help="path that a worker must answer with 2xx or 3xx, inside it, before it is ready; repeatable",
     )  # fmt: skip
 
+    settle_time = Setting(
+        duration(0.0, 3600.0), default=2.0, group=RELOADING,
+        help="a new generation must stay up for so long before it takes the place of the old one",
+    )  # fmt: skip
+
     max_requests = Setting(
         whole_number(0, 1_000_000_000), default=0, group=RECYCLING,
         help="replace a worker after so many requests; 0 is off",

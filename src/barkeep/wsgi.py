@@ -13,6 +13,7 @@ from .file_wrapper import FileWrapper, send_file
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from types import FrameType
     from typing import NoReturn
     from wsgiref.types import WSGIApplication
 
@@ -50,6 +51,11 @@ def _serve_next(take: Callable[[], Exchange | None], application: WSGIApplicatio
     except BaseException as error:  # also SystemExit: one request may not end the thread
         _report(engine, exchange, error)
     return True
+
+
+def is_waiting(frame: FrameType) -> bool:
+    """Whether an application thread with this frame waits for its next exchange."""
+    return frame.f_code is _serve_next.__code__ and "exchange" not in frame.f_locals
 
 
 def answer(exchange: Exchange, application: WSGIApplication) -> None:

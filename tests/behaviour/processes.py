@@ -30,6 +30,11 @@ def clean_environ(**more: str) -> dict[str, str]:
     return {**kept, **more}
 
 
+def children_of(pid: int) -> list[int]:
+    """Process ids of the living children of a process with one thread, the oldest first."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 class ServerProcess:
     """`python -m barkeep WORDS`. Whoever makes it closes it, which kills it if it still runs.
 
@@ -101,6 +106,16 @@ class ServerProcess:
         """Send a signal."""
         self._process.send_signal(number)
 
+    def pause(self) -> None:
+        """Stop its workers in the middle of whatever they do, until `resume`."""
+        for worker in self.workers():
+            os.kill(worker, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let its workers go on."""
+        for worker in self.workers():
+            os.kill(worker, signal.SIGCONT)
+
     def wait(self) -> int:
         """Its exit code; reads the rest of its log."""
         until_s = time.monotonic() + WAIT_S
@@ -123,24 +138,33 @@ class ServerProcess:
         """All of standard output, after its end."""
         return self._stdout.read().decode()
 
+    @property
+    def pid(self) -> int:
+        """The supervisor's process id."""
+        return self._process.pid
+
+    def workers(self) -> list[int]:
+        """Process ids of its workers, the oldest first."""
+        return children_of(self.pid)
+
     def cpu_s(self) -> float:
-        """CPU time it has used."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        """CPU time that its one worker has used."""
+        fields = Path(f"/proc/{self._worker()}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def memory_bytes(self) -> int:
-        """Memory that is its own."""
-        rollup = Path(f"/proc/{self._process.pid}/smaps_rollup").read_text()
+        """Memory that is its one worker's own."""
+        rollup = Path(f"/proc/{self._worker()}/smaps_rollup").read_text()
         kib = [int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Private_")]
         return sum(kib) * 1024
 
     def descriptors(self) -> int:
-        """Descriptors it has open."""
-        return len(os.listdir(f"/proc/{self._process.pid}/fd"))
+        """Descriptors that its one worker has open."""
+        return len(os.listdir(f"/proc/{self._worker()}/fd"))
 
     def threads(self) -> int:
-        """Threads it has."""
-        return len(os.listdir(f"/proc/{self._process.pid}/task"))
+        """Threads that its one worker has."""
+        return len(os.listdir(f"/proc/{self._worker()}/task"))
 
     def close(self) -> None:
         """Kill it if it still runs."""
@@ -151,6 +175,10 @@ class ServerProcess:
             self._discarding.join(WAIT_S)
         self._stdout.close()
         self._stderr.close()
+
+    def _worker(self) -> int:
+        (worker,) = self.workers()
+        return worker
 
     def _read(self, until_s: float) -> bool:
         """Read more of the log; False when it has ended or time is up."""

@@ -29,6 +29,7 @@ mod input;
 mod listener;
 mod log;
 mod options;
+mod orphans;
 mod outbox;
 mod poller;
 mod python_errors;
@@ -55,6 +56,8 @@ mod _engine {
     use crate::engine::Engine;
     #[pymodule_export]
     use crate::input::Input;
+    #[pymodule_export]
+    use crate::orphans::adopt_orphans;
     #[pymodule_export]
     use crate::response_writer::PyExchange;
 

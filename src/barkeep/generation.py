@@ -1,0 +1,304 @@
+"""One loaded version of the application, with its workers in stable slots 0 to n-1.
+
+A generation is on trial until every worker has loaded and stayed up for a moment; only then does it serve.
+After that a worker that dies is replaced at once, with a growing delay when they keep dying.
+"""
+
+from __future__ import annotations
+
+import time
+
+from .launcher import DRAINING, GONE, LOADED, LOADING, SERVING
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from .channel import Message
+    from .launcher import Launcher, WorkerProcess
+    from .loop import Loop, Timer
+    from .process_log import ProcessLog
+
+# A worker that lives this long has not died of its start.
+SETTLED_AFTER_S = 10.0
+FIRST_DELAY_S = 0.2
+LONGEST_DELAY_S = 30.0
+
+# After its time to drain a worker has this much longer to end by itself.
+KILL_MARGIN_S = 2.0
+
+
+class Generation:
+    """Its workers, and what becomes of them.
+
+    take_place, give_place: places in the scoreboard.
+    on_ready: every worker serves. on_failed: it never will; the message says why.
+    on_gone: the last of its workers has ended.
+    """
+
+    def __init__(
+        self,
+        launcher: Launcher,
+        loop: Loop,
+        log: ProcessLog,
+        take_place: Callable[[], int],
+        give_place: Callable[[WorkerProcess], None],
+    ) -> None:
+        self.number = launcher.generation
+        self.settings = launcher.settings
+        self.launcher = launcher
+        self.began_s = time.monotonic()
+        self.is_serving = False
+        self.is_ending = False
+        self.has_aborted = False
+        self.on_ready: Callable[[Generation], None] = _ignore
+        self.on_failed: Callable[[Generation, Message], None] = _ignore
+        self.on_gone: Callable[[Generation], None] = _ignore
+        # Every living worker; a slot has two while one is replaced.
+        self.workers: list[WorkerProcess] = []
+        self.wanted = 0
+        self._settle_s = 0.0
+        self._loop = loop
+        self._log = log
+        self._take_place = take_place
+        self._give_place = give_place
+        self._quick_deaths: dict[int, int] = {}
+        self._trial: Timer | None = None
+        self._restarts: list[Timer] = []
+
+    def start(self, workers: int, settle_s: float) -> None:
+        """Launch so many workers; one of on_ready and on_failed will be called.
+
+        settle_s: how long they must stay up once all have loaded.
+        """
+        self.wanted = workers
+        self._settle_s = settle_s
+        self._trial = self._loop.after(self.settings.ready_timeout, self._too_slow)
+        for slot in range(workers):
+            self._launch(slot)
+
+    def serving(self) -> list[WorkerProcess]:
+        """The workers that take requests."""
+        return [worker for worker in self.workers if worker.state == SERVING]
+
+    def in_slot(self, slot: int) -> WorkerProcess | None:
+        """The worker that has the slot now, not one that is being replaced or that replaces it."""
+        of_slot = [w for w in self.workers if w.slot == slot and w.state in (LOADING, LOADED, SERVING)]
+        return next((worker for worker in of_slot if worker.replaces is None), None)
+
+    # -- from outside -------------------------------------------------------------------------------
+
+    def scale(self, workers: int) -> None:
+        """Have so many workers from now on; those of the highest slots finish and go."""
+        before, self.wanted = self.wanted, workers
+        for slot in range(before, workers):
+            self._launch(slot)
+        for worker in self.workers:
+            if worker.slot >= workers:
+                self._drain(worker, "there are fewer workers now")
+
+    def replace(self, worker: WorkerProcess, why: str) -> None:
+        """Start another worker in its slot and, once that serves, let this one finish and go."""
+        if worker.replacement is not None or worker.state != SERVING or self.is_ending:
+            return
+        self._log.info(f"{worker} is replaced: {why}")
+        worker.leaving_because = why
+        replacement = self._launch(worker.slot)
+        if replacement is not None:
+            worker.replacement, replacement.replaces = replacement, worker
+
+    def kill_stalled(self, worker: WorkerProcess) -> None:
+        """Replace one that cannot go on, without waiting for it."""
+        self._log.error(f"{worker} is killed: Python does not run in it any more")
+        worker.leaving_because = "stalled"
+        worker.kill()
+
+    def drain(self, why: str, timeout_s: float) -> None:
+        """Let every worker finish what it has begun, and end."""
+        self.is_ending = True
+        self._cancel_timers()
+        for worker in list(self.workers):
+            self._drain(worker, why, timeout_s)
+        self.launcher.close()
+        self._tell_if_gone()
+
+    def abort(self) -> None:
+        """End every worker now; what it has is cut and logged."""
+        self.is_ending = True
+        self._cancel_timers()
+        for worker in self.workers:
+            worker.tell("abort")
+            self._loop.after(KILL_MARGIN_S, worker.kill)
+        self.launcher.close()
+        self._tell_if_gone()
+
+    def tell_all(self, what: str, **more: object) -> None:
+        """Send a command to every worker."""
+        for worker in self.workers:
+            worker.tell(what, **more)
+
+    # -- what workers say ---------------------------------------------------------------------------
+
+    def _hear(self, worker: WorkerProcess) -> None:
+        messages = worker.channel.receive()
+        if messages is None:
+            # Its end is told by the system; one that only closed its channel is of no use any more.
+            self._loop.forget(worker.channel.fileno())
+            worker.kill()
+            return
+        for message in messages:
+            self._note(worker, message)
+
+    def _note(self, worker: WorkerProcess, message: Message) -> None:
+        match message.get("is"):
+            case "loaded" if worker.state == LOADING:
+                worker.state = LOADED
+                self._has_loaded(worker)
+            case "serving" if worker.state == LOADED:
+                worker.state = SERVING
+                self._now_serves(worker)
+            case "failed":
+                worker.failure = message
+                if self.is_serving:
+                    self._log.error(f"{worker} could not be started: {message.get('why')}")
+            case "asked_to_stop":
+                self.replace(worker, "it was asked to stop by a signal")
+            case "stuck":
+                self.replace(worker, str(message.get("why")))
+
+    def _has_loaded(self, worker: WorkerProcess) -> None:
+        if self.is_serving:
+            worker.tell("serve")
+        elif len(self.workers) == self.wanted and all(w.state == LOADED for w in self.workers):
+            # Not before now: a crash in its first moments must not cost a request.
+            self._trial_ends(self._settle_s, self._begin_to_serve)
+
+    def _begin_to_serve(self) -> None:
+        self.is_serving = True
+        self._trial_ends(self.settings.ready_timeout, self._too_slow)
+        self.tell_all("serve")
+
+    def _now_serves(self, worker: WorkerProcess) -> None:
+        replaced, worker.replaces = worker.replaces, None
+        if replaced is not None:
+            self._drain(replaced, replaced.leaving_because)
+        if self._trial is not None and all(w.state == SERVING for w in self.workers):
+            self._end_trial()
+            self.on_ready(self)
+
+    # -- the end of workers -------------------------------------------------------------------------
+
+    def has_ended(self, worker: WorkerProcess, reason: str, is_clean: bool) -> None:
+        """A worker's process has ended. reason: for people; is_clean: it finished all it had begun."""
+        before, worker.state = worker.state, GONE
+        self.workers.remove(worker)
+        if before != GONE:
+            self._loop.forget(worker.channel.fileno())
+        self._hear_last_words(worker)
+        self._give_place(worker)
+        worker.close()
+        if worker.replaces is not None:
+            worker.replaces.replacement = None
+        expected = before == DRAINING and is_clean
+        if not expected:
+            self.has_aborted = True
+            if worker.failure is None:
+                self._log.error(f"{worker} has ended: {reason}")
+        if self._trial is not None and not self.is_ending:
+            return self._fail(worker.failure or {"why": f"{worker} has ended: {reason}", "code": 1})
+        if not self.is_ending and worker.slot < self.wanted:
+            self._fill(worker, before)
+        self._tell_if_gone()
+        return None
+
+    def _hear_last_words(self, worker: WorkerProcess) -> None:
+        for message in worker.channel.receive() or []:
+            if message.get("is") == "failed":
+                self._note(worker, message)
+
+    def _fill(self, dead: WorkerProcess, state_before: str) -> None:
+        """Put a worker where one has died, unless there is one."""
+        if any(worker.slot == dead.slot and worker.state != DRAINING for worker in self.workers):
+            return
+        lived_s = time.monotonic() - dead.began_s
+        is_quick = state_before in (LOADING, LOADED) or lived_s < SETTLED_AFTER_S
+        deaths = self._quick_deaths.get(dead.slot, 0) + 1 if is_quick else 0
+        self._quick_deaths[dead.slot] = deaths
+        # The first death is answered at once: most are alone.
+        delay_s = 0.0 if deaths <= 1 else min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** (deaths - 2))
+        if delay_s:
+            self._log.warning(f"worker {dead.slot} keeps dying: the next is started in {delay_s:g} s")
+        self._restarts.append(self._loop.after(delay_s, lambda: self._refill(dead.slot)))
+
+    def _refill(self, slot: int) -> None:
+        if not self.is_ending and slot < self.wanted and self.in_slot(slot) is None:
+            self._launch(slot)
+
+    # -- parts --------------------------------------------------------------------------------------
+
+    def _launch(self, slot: int) -> WorkerProcess | None:
+        try:
+            worker = self.launcher.launch(slot, self._take_place())
+        except OSError as error:
+            self._log.error(f"worker {slot} cannot be started: {error.strerror}; tried again in a second")
+            self._restarts.append(self._loop.after(1.0, lambda: self._refill(slot)))
+            return None
+        self.workers.append(worker)
+        self._loop.watch(worker.channel.fileno(), lambda: self._hear(worker))
+        if self.is_serving:
+            self._loop.after(self.settings.ready_timeout, lambda: self._kill_if_not_ready(worker))
+        return worker
+
+    def _kill_if_not_ready(self, worker: WorkerProcess) -> None:
+        if worker.state in (LOADING, LOADED):
+            self._log.error(f"{worker} was not ready within --ready-timeout: killed")
+            worker.kill()
+
+    def _drain(self, worker: WorkerProcess, why: str, timeout_s: float | None = None) -> None:
+        if worker.state in (DRAINING, GONE):
+            return
+        worker.leaving_because = why
+        worker.state = DRAINING
+        timeout_s = self.settings.graceful_timeout if timeout_s is None else timeout_s
+        worker.tell("drain", timeout_s=timeout_s)
+        self._loop.after(timeout_s + KILL_MARGIN_S, worker.kill)
+
+    def _too_slow(self) -> None:
+        why = f"not ready within {self.settings.ready_timeout:g} s (--ready-timeout)"
+        self._fail({"why": why, "code": 1})
+
+    def _fail(self, failure: Message) -> None:
+        self._end_trial()
+        self.is_ending = True
+        for worker in self.workers:
+            worker.kill()
+        self.launcher.close()
+        self.on_failed(self, failure)
+        self._tell_if_gone()
+
+    def _trial_ends(self, delay_s: float, call: Callable[[], None]) -> None:
+        self._end_trial()
+        self._trial = self._loop.after(delay_s, call)
+
+    def _end_trial(self) -> None:
+        if self._trial is not None:
+            self._trial.cancel()
+            self._trial = None
+
+    def _cancel_timers(self) -> None:
+        self._end_trial()
+        for timer in self._restarts:
+            timer.cancel()
+
+    def _tell_if_gone(self) -> None:
+        if self.is_ending and not self.workers:
+            self.on_gone(self)
+
+
+def _ignore(*_: object) -> None:
+    pass
+
+
+def living(generations: Iterable[Generation]) -> list[WorkerProcess]:
+    """All workers of all generations, the oldest first."""
+    return [worker for generation in generations for worker in generation.workers]

@@ -1,0 +1,253 @@
+"""Steps 1 to 6 in one process - a worker: load the application, serve when told, drain, end.
+
+The main thread obeys the supervisor and never calls the application once it serves. Should the supervisor
+disappear, the worker finishes what was begun and ends: nobody is left to replace or to stop it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+
+from .channel import Channel
+from .errors import AppImportError, AppLoadError, BarkeepError
+from .loop import Loop
+from .process_log import ProcessLog
+from .signals import Signals
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import NoReturn
+    from wsgiref.types import WSGIApplication
+
+    from .channel import Message
+    from .listeners import Listener
+    from .server import Service
+    from .settings import Settings
+
+EXIT_FINISHED = 0
+EXIT_ABORTED = 1
+EXIT_SETTINGS = 2
+EXIT_APPLICATION = 3
+
+# TERM asks the supervisor for a replacement; INT comes from a terminal to everybody and is the supervisor's.
+HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGQUIT)
+
+# Python's own fault handler writes all stacks for this one, even while the GIL is held.
+STACKS_SIGNAL = signal.SIGUSR2
+
+# How long between two looks whether all has left, while draining.
+DRAIN_LOOK_S = 0.05
+
+_slot: int | None = None
+
+
+def worker_slot() -> int | None:
+    """The stable number, from 0, of the worker that calls; None outside a worker."""
+    return _slot
+
+
+class Job:
+    """What one worker is to do. The channel and the descriptor for stacks belong to it from the fork on."""
+
+    __slots__ = ("channel", "generation", "listeners", "place", "settings", "slot", "stacks", "target")
+
+    def __init__(
+        self,
+        settings: Settings,
+        target: str,
+        listeners: Sequence[Listener],
+        *,
+        slot: int,
+        place: int,
+        generation: int,
+        channel: Channel,
+        stacks: int,
+    ) -> None:
+        self.settings = settings
+        self.target = target
+        self.listeners = listeners
+        self.slot = slot
+        self.place = place
+        self.generation = generation
+        self.channel = channel
+        self.stacks = stacks
+
+
+def run_worker(job: Job, application: WSGIApplication | None = None) -> NoReturn:
+    """Be a worker until the end of the process. application: when a zygote has loaded it already."""
+    code = EXIT_ABORTED
+    try:
+        with Signals(HANDLED) as signals:
+            code = Worker(job, signals).run(application)
+    except BaseException as error:
+        ProcessLog(job.settings.log_level).fault(error)
+    leave(code)
+
+
+def leave(code: int) -> NoReturn:
+    """End a forked process: what the application registered runs, what belongs to the parent does not."""
+    import atexit
+
+    try:
+        atexit._run_exitfuncs()  # noqa: SLF001 - os._exit would skip them
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
+
+
+class Worker:
+    """One worker process, from the fork to its exit code."""
+
+    def __init__(self, job: Job, signals: Signals) -> None:
+        global _slot
+        _slot = job.slot
+        self._job = job
+        self._settings = job.settings
+        self._signals = signals
+        self._log = ProcessLog(job.settings.log_level)
+        self._loop = Loop(self._log.fault)
+        self._service: Service | None = None
+        self._exit_code: int | None = None
+        self._is_draining = False
+
+    def run(self, application: WSGIApplication | None) -> int:
+        """Load, tell, and obey until there is an exit code."""
+        self._prepare()
+        try:
+            if application is None:
+                application = load(self._settings, self._job.target)
+            self._make_service(application)
+        except BarkeepError as error:
+            self._tell(describe_failure(error))
+            return EXIT_APPLICATION if isinstance(error, AppLoadError) else EXIT_SETTINGS
+        self._tell({"is": "loaded"})
+        self._loop.watch(self._job.channel.fileno(), self._hear)
+        self._loop.watch(self._signals.fileno(), self._take_signals)
+        while self._exit_code is None:
+            self._loop.turn()
+        return self._exit_code
+
+    def _prepare(self) -> None:
+        import faulthandler
+
+        faulthandler.register(STACKS_SIGNAL, file=self._job.stacks, all_threads=True)
+        for listener in self._job.listeners:
+            listener.disown()
+        sys.setswitchinterval(self._settings.switch_interval)
+
+    def _make_service(self, application: WSGIApplication) -> None:
+        from .server import Service
+        from .warm_up import warm_up
+
+        warm_up(application, self._settings)
+        self._service = Service(self._settings, application, self._job.listeners)
+
+    # -- what the supervisor says -------------------------------------------------------------------
+
+    def _hear(self) -> None:
+        messages = self._job.channel.receive()
+        if messages is None:
+            self._loop.forget(self._job.channel.fileno())
+            self._log.error("the supervisor has gone: finishing what was begun")
+            return self._drain(self._settings.graceful_timeout)
+        for message in messages:
+            self._obey(message)
+        return None
+
+    def _obey(self, message: Message) -> None:
+        service = self._service
+        match message.get("do"):
+            case "serve" if service is not None:
+                self._serve(service)
+            case "drain":
+                self._drain(float(message["timeout_s"]))
+            case "abort":
+                self._abort()
+            case "reopen_logs" if service is not None:
+                service.engine.reopen_logs()
+            case unknown:
+                self._log.error(f"the supervisor said what a worker does not know: {unknown!r}")
+
+    def _take_signals(self) -> None:
+        for number in self._signals.take():
+            if number == signal.SIGTERM:
+                self._tell({"is": "asked_to_stop"})
+            elif number == signal.SIGUSR1 and self._service is not None:
+                self._service.engine.reopen_logs()
+            elif number == signal.SIGQUIT:
+                self._abort()
+
+    # -- serving ------------------------------------------------------------------------------------
+
+    def _serve(self, service: Service) -> None:
+        try:
+            service.start()
+        except BarkeepError as error:
+            self._tell(describe_failure(error))
+            self._exit_code = EXIT_SETTINGS
+            return
+        threading.Thread(target=self._tell_end, args=(service,), name="barkeep-end", daemon=True).start()
+        self._tell({"is": "serving"})
+
+    def _tell_end(self, service: Service) -> None:
+        service.engine.wait()
+        # Now already: an engine that has failed must be told at once.
+        self._signals.wake()
+        service.wait_until_finished(None)
+        self._signals.wake()
+
+    # -- the end ------------------------------------------------------------------------------------
+
+    def _drain(self, timeout_s: float) -> None:
+        if self._service is None or not self._service.is_running:
+            self._exit_code = EXIT_FINISHED
+            return
+        if not self._is_draining:
+            self._is_draining = True
+            self._service.drain()
+            self._service.engine.log("info", f"worker {self._job.slot}: draining")
+        self._give_up_at_s = self._loop.now_s() + timeout_s
+        self._look_whether_finished()
+
+    def _look_whether_finished(self) -> None:
+        service = self._service
+        if service is None or self._exit_code is not None:
+            return
+        if service.wait_until_finished(0):
+            service.close()
+            self._exit_code = EXIT_FINISHED
+        elif self._loop.now_s() >= self._give_up_at_s:
+            self._abort()
+        else:
+            self._loop.after(DRAIN_LOOK_S, self._look_whether_finished)
+
+    def _abort(self) -> None:
+        service = self._service
+        if service is not None and service.is_running:
+            service.log_stacks("aborted")
+            service.close()
+        self._exit_code = EXIT_ABORTED
+
+    def _tell(self, message: Message) -> None:
+        self._job.channel.send(message)
+
+
+def load(settings: Settings, target: str) -> WSGIApplication:
+    """Become who the settings say and import the application. Raises AppLoadError or SettingError."""
+    from .app_loader import load_application
+
+    if settings.umask is not None:
+        os.umask(settings.umask)
+    return load_application(target)
+
+
+def describe_failure(error: BarkeepError) -> Message:
+    """Why there is nothing to serve, for the supervisor."""
+    code = EXIT_APPLICATION if isinstance(error, AppLoadError) else EXIT_SETTINGS
+    traceback_text = error.traceback_text if isinstance(error, AppImportError) else ""
+    return {"is": "failed", "why": str(error), "traceback": traceback_text[-65536:], "code": code}
