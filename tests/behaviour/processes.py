@@ -35,6 +35,12 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether every thread of a process has been stopped by a signal."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return all((task / "stat").read_text().rpartition(")")[2].split()[0] == "T" for task in tasks)
+
+
 class ServerProcess:
     """`python -m barkeep WORDS`. Whoever makes it closes it, which kills it if it still runs.
 
@@ -110,6 +116,9 @@ class ServerProcess:
         """Stop its workers in the middle of whatever they do, until `resume`."""
         for worker in self.workers():
             os.kill(worker, signal.SIGSTOP)
+            # It may run on for a moment on another processor.
+            while not is_stopped(worker):
+                os.sched_yield()
 
     def resume(self) -> None:
         """Let its workers go on."""
