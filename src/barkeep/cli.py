@@ -1,4 +1,4 @@
-"""The command line: words typed -> settings -> listeners -> application -> serve; nothing else.
+"""The command line: words typed -> settings -> listeners -> application -> serve, or a command to a server.
 
 Exit codes: 0 done, 1 cannot run (a port in use), 2 unusable settings, 3 the application failed to load.
 """
@@ -10,7 +10,7 @@ import os
 import sys
 
 from .errors import AppImportError, AppLoadError, ListenError, SettingError
-from .setting import nearest_name
+from .setting import FROM_COMMAND_LINE, nearest_name
 from .settings import TABLE, Settings
 
 TYPE_CHECKING = False
@@ -29,26 +29,56 @@ EXIT_INTERRUPTED = 130
 DEFAULT_HELP_WIDTH = 80
 MAX_HELP_WIDTH = 110
 
-USAGE = "barkeep [OPTIONS] TARGET\n       barkeep check TARGET [OPTIONS]"
+USAGE = """\
+barkeep [OPTIONS] TARGET
+       barkeep check TARGET [OPTIONS]
+       barkeep COMMAND [ARGUMENT] [--name NAME | --control-socket PATH]"""
 DESCRIPTION = """\
 Serve a WSGI application. TARGET is module:name, module:name.attribute,
 module:factory('text', n=1), path/to/file.py:name, or a module that has
 "application" or "app". "barkeep check" loads everything, prints each setting
-with its value and where it came from, and serves nothing."""
+with its value and where it came from, and serves nothing.
+
+Commands that talk to a running server:
+  status                tell its workers and how they do       (--json)
+  requests              list the requests that are under way   (--json)
+  stacks [SLOT]         print the Python stacks of workers     (--json)
+  reload                load the application and settings anew, and wait for it
+  upgrade               replace the server by the installed version of barkeep
+  scale WORKERS         run so many workers
+  recycle SLOT          replace one worker
+  reopen-logs           open the access log's file anew
+  stop                  finish what was begun, then end
+  kill-request ID       time one request out, by its ID from requests
+A module with the name of a command is served as NAME:app."""
 EPILOG = """\
 Every option is also BARKEEP_NAME in the environment and a key of barkeep.toml or of
 [tool.barkeep] in pyproject.toml; the command line wins, then the environment."""
 
 
 class Words:
-    """What was typed: the target, whether only to check, and setting name -> text or texts."""
+    """What was typed: the target, whether only to check, and setting name -> text or texts.
 
-    __slots__ = ("is_check", "target", "typed")
+    command: one of commands.py, which has arguments and no target; "" to serve or to check.
+    """
 
-    def __init__(self, is_check: bool, target: str, typed: dict[str, object]) -> None:
+    __slots__ = ("arguments", "as_json", "command", "is_check", "target", "typed")
+
+    def __init__(
+        self,
+        is_check: bool,
+        target: str,
+        typed: dict[str, object],
+        command: str = "",
+        arguments: dict[str, object] | None = None,
+        as_json: bool = False,
+    ) -> None:
         self.is_check = is_check
         self.target = target
         self.typed = typed
+        self.command = command
+        self.arguments = arguments or {}
+        self.as_json = as_json
 
 
 class _Parser(argparse.ArgumentParser):
@@ -89,6 +119,15 @@ def read_words(argv: Sequence[str]) -> Words:
             f'there is no option "{option}" (command line).{nearest_name(option, flags)} See barkeep --help.'
         )
     words: list[str] = found.words
+    typed = {name: value for name, value in vars(found).items() if name in TABLE}
+    # A target that has one of these in it is never a command: no reason to import them.
+    if words and not any(mark in words[0] for mark in ":./"):
+        from .commands import COMMANDS
+
+        if words[0] in COMMANDS:
+            return _words_of_command(words[0], words[1:], typed, found.json)
+    if found.json:
+        raise SettingError("--json is for status, requests and stacks (command line). See barkeep --help.")
     is_check = words[:1] == ["check"]
     targets = words[1:] if is_check else words
     if len(targets) != 1:
@@ -96,8 +135,18 @@ def read_words(argv: Sequence[str]) -> Words:
         raise SettingError(
             f"one TARGET is needed, such as module:app, {found_text} (command line). See barkeep --help."
         )
-    typed = {name: value for name, value in vars(found).items() if name in TABLE}
     return Words(is_check, targets[0], typed)
+
+
+def _words_of_command(command: str, words: Sequence[str], typed: dict[str, object], as_json: bool) -> Words:
+    from .commands import SETTINGS_OF_COMMANDS, read_arguments
+
+    for name in typed:
+        if name not in SETTINGS_OF_COMMANDS:
+            raise SettingError(
+                f"{TABLE[name].flag} means nothing to barkeep {command} (command line). See barkeep --help."
+            )
+    return Words(False, "", typed, command, read_arguments(command, words), as_json)
 
 
 def _run(argv: Sequence[str]) -> int:
@@ -105,11 +154,13 @@ def _run(argv: Sequence[str]) -> int:
     from .config_sources import load_settings
 
     words = read_words(argv)
-    directory = os.getcwd()
+    if words.command:
+        return _command(words)
+    directory = _working_directory()
     settings = load_settings(words.typed, os.environ, directory)
     _change_directory(settings)
-    prepare_import_path(settings.pythonpath)
     if words.is_check:
+        prepare_import_path(settings.pythonpath)
         _print_settings(settings)
         application = load_application(words.target)
         print(f"application {words.target} loads: {application!r}")
@@ -124,10 +175,28 @@ def _run(argv: Sequence[str]) -> int:
     # Before the application: a port in use is told at once, not after its import.
     listeners = open_listeners(settings, os.environ)
     try:
-        return Supervisor(words.target, settings, listeners, load_again).run()
+        return Supervisor(words.target, settings, listeners, load_again, directory).run()
     finally:
         for listener in listeners:
             listener.close()
+
+
+def _command(words: Words) -> int:
+    """Talk to a running supervisor. The path of its socket says it all: no file is read when it was typed."""
+    from .commands import ControlError, run_command
+    from .config_sources import load_settings
+
+    is_complete = "control_socket" in words.typed and "config" not in words.typed
+    if is_complete:
+        settings = Settings({name: (value, FROM_COMMAND_LINE) for name, value in words.typed.items()})
+    else:
+        settings = load_settings(words.typed, os.environ, os.getcwd())
+    _change_directory(settings)
+    try:
+        return run_command(words.command, words.arguments, settings, os.environ, words.as_json)
+    except ControlError as error:
+        _complain(str(error))
+        return EXIT_CANNOT_RUN
 
 
 def _make_parser() -> argparse.ArgumentParser:
@@ -162,6 +231,7 @@ def _make_parser() -> argparse.ArgumentParser:
             **takes,
         )
     others = parser.add_argument_group("Other")
+    others.add_argument("--json", action="store_true", help="print the answer of a command as JSON")
     others.add_argument("-h", "--help", action="help", help="show this and exit")
     others.add_argument("--version", action=_PrintVersion, nargs=0, help="show the version and exit")
     return parser
@@ -184,6 +254,18 @@ class _PrintVersion(argparse.Action):
         python = ".".join(str(part) for part in sys.version_info[:3])
         print(f"barkeep {version('barkeep')} ({sys.implementation.name} {python})")
         parser.exit(EXIT_DONE)
+
+
+def _working_directory() -> str:
+    """Where we were started, by the name that the shell knows it by.
+
+    Behind a symlink a reload then finds what the link names by that time: so releases are switched.
+    """
+    named, real = os.environ.get("PWD", ""), os.getcwd()
+    try:
+        return named if os.path.isabs(named) and os.path.samefile(named, real) else real
+    except OSError:
+        return real
 
 
 def _change_directory(settings: Settings) -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 
-from .launcher import DRAINING, GONE, LOADED, LOADING, SERVING
+from .launcher import DRAINING, GONE, LOADED, LOADING, SERVING, reason_of
+from .zygote import ZygoteLauncher
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from .channel import Message
     from .launcher import Launcher, WorkerProcess
@@ -31,6 +32,7 @@ KILL_MARGIN_S = 2.0
 class Generation:
     """Its workers, and what becomes of them.
 
+    make_launcher: called once, and again when a zygote has died.
     take_place, give_place: places in the scoreboard.
     on_ready: every worker serves. on_failed: it never will; the message says why.
     on_gone: the last of its workers has ended.
@@ -38,17 +40,19 @@ class Generation:
 
     def __init__(
         self,
-        launcher: Launcher,
+        make_launcher: Callable[[], Launcher],
         loop: Loop,
         log: ProcessLog,
         take_place: Callable[[], int],
         give_place: Callable[[WorkerProcess], None],
     ) -> None:
-        self.number = launcher.generation
-        self.settings = launcher.settings
-        self.launcher = launcher
+        self._make_launcher = make_launcher
+        self.launcher = make_launcher()
+        self.number = self.launcher.generation
+        self.settings = self.launcher.settings
         self.began_s = time.monotonic()
         self.is_serving = False
+        self._is_gone = False
         self.is_ending = False
         self.has_aborted = False
         self.on_ready: Callable[[Generation], None] = _ignore
@@ -74,6 +78,7 @@ class Generation:
         self.wanted = workers
         self._settle_s = settle_s
         self._trial = self._loop.after(self.settings.ready_timeout, self._too_slow)
+        self._watch_launcher()
         for slot in range(workers):
             self._launch(slot)
 
@@ -117,19 +122,19 @@ class Generation:
         """Let every worker finish what it has begun, and end."""
         self.is_ending = True
         self._cancel_timers()
+        self._forget_unborn()
         for worker in list(self.workers):
             self._drain(worker, why, timeout_s)
-        self.launcher.close()
         self._tell_if_gone()
 
     def abort(self) -> None:
         """End every worker now; what it has is cut and logged."""
         self.is_ending = True
         self._cancel_timers()
+        self._forget_unborn()
         for worker in self.workers:
             worker.tell("abort")
             self._loop.after(KILL_MARGIN_S, worker.kill)
-        self.launcher.close()
         self._tell_if_gone()
 
     def tell_all(self, what: str, **more: object) -> None:
@@ -144,7 +149,10 @@ class Generation:
         if messages is None:
             # Its end is told by the system; one that only closed its channel is of no use any more.
             self._loop.forget(worker.channel.fileno())
-            worker.kill()
+            if worker.pid:
+                worker.kill()
+            else:
+                self.has_ended(worker, "its zygote has ended", is_clean=False)
             return
         for message in messages:
             self._note(worker, message)
@@ -153,6 +161,7 @@ class Generation:
         match message.get("is"):
             case "loaded" if worker.state == LOADING:
                 worker.state = LOADED
+                worker.pid = worker.pid or int(message["pid"])
                 self._has_loaded(worker)
             case "serving" if worker.state == LOADED:
                 worker.state = SERVING
@@ -199,7 +208,7 @@ class Generation:
         worker.close()
         if worker.replaces is not None:
             worker.replaces.replacement = None
-        expected = before == DRAINING and is_clean
+        expected = is_clean and (before == DRAINING or self.is_ending)
         if not expected:
             self.has_aborted = True
             if worker.failure is None:
@@ -270,9 +279,9 @@ class Generation:
     def _fail(self, failure: Message) -> None:
         self._end_trial()
         self.is_ending = True
+        self._forget_unborn()
         for worker in self.workers:
             worker.kill()
-        self.launcher.close()
         self.on_failed(self, failure)
         self._tell_if_gone()
 
@@ -291,14 +300,62 @@ class Generation:
             timer.cancel()
 
     def _tell_if_gone(self) -> None:
-        if self.is_ending and not self.workers:
+        if self.is_ending and not self.workers and not self._is_gone:
+            self._is_gone = True
+            self._leave_launcher()
             self.on_gone(self)
+
+    # -- the zygote, if there is one ------------------------------------------------------------------
+
+    def _watch_launcher(self) -> None:
+        launcher = self.launcher
+        if isinstance(launcher, ZygoteLauncher):
+            launcher.on_failed = self._zygote_failed
+            launcher.on_forked = self._zygote_forked
+            launcher.on_ended = self._zygote_reaped
+            self._loop.watch(launcher.channel.fileno(), lambda: self._hear_zygote(launcher))
+
+    def _hear_zygote(self, launcher: ZygoteLauncher) -> None:
+        if launcher.hear() or launcher is not self.launcher:
+            return None
+        self._leave_launcher()
+        if self._trial is not None:
+            return self._fail({"why": "the process that loads the application has ended", "code": 1})
+        if not self.is_ending:
+            self._log.error(f"the zygote of generation {self.number} has ended: another is started")
+            self.launcher = self._make_launcher()
+            self._watch_launcher()
+        return None
+
+    def _leave_launcher(self) -> None:
+        if isinstance(self.launcher, ZygoteLauncher):
+            self._loop.forget(self.launcher.channel.fileno())
+        self.launcher.close()
+
+    def _zygote_failed(self, failure: Message) -> None:
+        if self._trial is not None:
+            self._fail(failure)
+        elif not self.is_ending:
+            self._log.error(f"the application could not be loaded again: {failure.get('why')}")
+
+    def _zygote_forked(self, place: int, pid: int) -> None:
+        for worker in self.workers:
+            if worker.place == place:
+                worker.pid = pid
+
+    def _zygote_reaped(self, pid: int, status: int) -> None:
+        for worker in list(self.workers):
+            if worker.pid == pid:
+                self.has_ended(worker, reason_of(status), is_clean=status == 0)
+
+    def _forget_unborn(self) -> None:
+        """Workers that a zygote was asked for and has not told of: they will never be."""
+        unborn = [worker for worker in self.workers if not worker.pid]
+        if unborn:
+            self.launcher.kill()
+        for worker in unborn:
+            self.has_ended(worker, "it was not needed any more", is_clean=True)
 
 
 def _ignore(*_: object) -> None:
     pass
-
-
-def living(generations: Iterable[Generation]) -> list[WorkerProcess]:
-    """All workers of all generations, the oldest first."""
-    return [worker for generation in generations for worker in generation.workers]

@@ -82,6 +82,7 @@ class WorkerProcess:
 class Launcher:
     """Forks workers from the calling process, which has one thread.
 
+    directory: where the application is loaded.
     in_child: called in each child first; closes what only the parent may hold, forgets its signal handlers.
     """
 
@@ -91,12 +92,14 @@ class Launcher:
         target: str,
         listeners: Sequence[Listener],
         generation: int,
+        directory: str,
         in_child: Callable[[], None],
     ) -> None:
         self.settings = settings
         self.target = target
         self.listeners = listeners
         self.generation = generation
+        self.directory = directory
         self._in_child = in_child
 
     def launch(self, slot: int, place: int) -> WorkerProcess:
@@ -105,7 +108,7 @@ class Launcher:
         reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         worker = WorkerProcess(slot, place, self.generation, ours, reader)
         try:
-            worker.pid = self._fork(worker, theirs, writer)
+            worker.pid = self._make_process(worker, theirs, writer)
         except OSError:
             worker.close()
             raise
@@ -117,7 +120,11 @@ class Launcher:
     def close(self) -> None:
         """No more workers will be asked for."""
 
-    def _fork(self, worker: WorkerProcess, theirs: Channel, stacks: int) -> int:
+    def kill(self) -> None:
+        """Launch nothing of what was asked for and has not begun."""
+
+    def _make_process(self, worker: WorkerProcess, theirs: Channel, stacks: int) -> int:
+        """The new worker's process id; 0 when that is not known yet."""
         pid = os.fork()
         if pid:
             return pid
@@ -128,6 +135,7 @@ class Launcher:
                 self.settings,
                 self.target,
                 self.listeners,
+                directory=self.directory,
                 slot=worker.slot,
                 place=worker.place,
                 generation=self.generation,
@@ -138,3 +146,15 @@ class Launcher:
         finally:
             # Whatever went wrong: this process is not the supervisor.
             leave(1)
+
+
+def reason_of(status: int) -> str:
+    """A wait status in words."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        try:
+            name = signal.Signals(number).name
+        except ValueError:
+            name = f"signal {number}"
+        return f"killed by {name}" + (" (core dumped)" if os.WCOREDUMP(status) else "")
+    return f"exit code {os.waitstatus_to_exitcode(status)}"

@@ -6,15 +6,17 @@ it may fork at any time.
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 
 from ._engine import adopt_orphans
 from .errors import AppImportError, AppLoadError, BarkeepError, SettingError
-from .generation import Generation, living
-from .launcher import Launcher
+from .generation import Generation
+from .launcher import Launcher, reason_of
 from .loop import Loop
 from .process_log import ProcessLog
+from .reloading import Reloader
 from .signals import Signals
 
 TYPE_CHECKING = False
@@ -49,6 +51,7 @@ class Supervisor:
     """One running barkeep. `run` blocks; the caller owns the listeners it starts with, and closes them.
 
     target: what the command line calls the application. load_settings: reads all sources again, for a reload.
+    directory: where it was started; --chdir is relative to it.
     """
 
     def __init__(
@@ -57,17 +60,20 @@ class Supervisor:
         settings: Settings,
         listeners: Sequence[Listener],
         load_settings: Callable[[], Settings],
+        directory: str,
     ) -> None:
         self.target = target
         self.settings = settings
         self.listeners = list(listeners)
         self.load_settings = load_settings
+        self._directory = directory
         self.log = ProcessLog(settings.log_level)
         self.loop = Loop(self.log.fault)
         # Those that live, the oldest first; at most one is on trial.
         self.generations: list[Generation] = []
         self.current: Generation | None = None
         self.generations_made = 0
+        self.reloader = Reloader(self)
         self.is_stopping = False
         self._exit_code: int | None = None
         self._failure: Message | None = None
@@ -98,11 +104,25 @@ class Supervisor:
     def make_generation(self, settings: Settings, listeners: Sequence[Listener]) -> Generation:
         """A generation that has not started yet. The caller sets its callbacks and starts it."""
         self.generations_made += 1
-        launcher = Launcher(settings, self.target, listeners, self.generations_made, self._in_child)
-        generation = Generation(launcher, self.loop, self.log, self._take_place, self._give_place)
+        generation = Generation(
+            functools.partial(self._make_launcher, settings, listeners, self.generations_made),
+            self.loop,
+            self.log,
+            self._take_place,
+            self._give_place,
+        )
         generation.on_gone = self._is_gone
         self.generations.append(generation)
         return generation
+
+    def _make_launcher(self, settings: Settings, listeners: Sequence[Listener], number: int) -> Launcher:
+        kind: type[Launcher] = Launcher
+        if settings.preload:
+            from .zygote import ZygoteLauncher
+
+            kind = ZygoteLauncher
+        directory = os.path.join(self._directory, settings.chdir)
+        return kind(settings, self.target, listeners, number, directory, self._in_child)
 
     def workers_wanted(self, settings: Settings) -> int:
         """How many workers these settings mean."""
@@ -131,14 +151,20 @@ class Supervisor:
     def _in_child(self) -> None:
         """After a fork, in the child: what is the supervisor's alone is closed and forgotten."""
         self._signals.__exit__(None, None, None)
-        for worker in living(self.generations):
-            worker.close()
+        for generation in self.generations:
+            generation.launcher.close()
+            for worker in generation.workers:
+                worker.close()
 
     # -- signals ------------------------------------------------------------------------------------
 
     def _take_signals(self) -> None:
         for number in self._signals.take():
             self._obey(number)
+
+    def announce(self, what: str, **details: object) -> None:
+        """Tell whoever wants to know what has happened."""
+        self.log.debug(f"{what} {details}")
 
     def _obey(self, number: signal.Signals) -> None:
         match number:
@@ -150,6 +176,9 @@ class Supervisor:
                 self.abort(f"second {number.name}: aborting at once")
             case signal.SIGQUIT:
                 self.abort("SIGQUIT: aborting at once")
+            case signal.SIGHUP if not self.is_stopping:
+                self.log.info("SIGHUP: loading a new generation")
+                self.reloader.ask()
             case signal.SIGUSR1:
                 self.reopen_logs()
             case signal.SIGTTIN | signal.SIGTTOU if self.current is not None:
@@ -210,18 +239,6 @@ class Supervisor:
             generation.abort()
         if not self.generations:
             self._exit_code = EXIT_ABORTED
-
-
-def reason_of(status: int) -> str:
-    """A wait status in words."""
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        try:
-            name = signal.Signals(number).name
-        except ValueError:
-            name = f"signal {number}"
-        return f"killed by {name}" + (" (core dumped)" if os.WCOREDUMP(status) else "")
-    return f"exit code {os.waitstatus_to_exitcode(status)}"
 
 
 def _error_of(failure: Message) -> BarkeepError:

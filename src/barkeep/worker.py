@@ -12,7 +12,7 @@ import sys
 import threading
 
 from .channel import Channel
-from .errors import AppImportError, AppLoadError, BarkeepError
+from .errors import AppImportError, AppLoadError, BarkeepError, SettingError
 from .loop import Loop
 from .process_log import ProcessLog
 from .signals import Signals
@@ -53,7 +53,17 @@ def worker_slot() -> int | None:
 class Job:
     """What one worker is to do. The channel and the descriptor for stacks belong to it from the fork on."""
 
-    __slots__ = ("channel", "generation", "listeners", "place", "settings", "slot", "stacks", "target")
+    __slots__ = (
+        "channel",
+        "directory",
+        "generation",
+        "listeners",
+        "place",
+        "settings",
+        "slot",
+        "stacks",
+        "target",
+    )
 
     def __init__(
         self,
@@ -61,6 +71,7 @@ class Job:
         target: str,
         listeners: Sequence[Listener],
         *,
+        directory: str,
         slot: int,
         place: int,
         generation: int,
@@ -70,6 +81,7 @@ class Job:
         self.settings = settings
         self.target = target
         self.listeners = listeners
+        self.directory = directory
         self.slot = slot
         self.place = place
         self.generation = generation
@@ -120,12 +132,12 @@ class Worker:
         self._prepare()
         try:
             if application is None:
-                application = load(self._settings, self._job.target)
+                application = load(self._settings, self._job.target, self._job.directory)
             self._make_service(application)
         except BarkeepError as error:
             self._tell(describe_failure(error))
             return EXIT_APPLICATION if isinstance(error, AppLoadError) else EXIT_SETTINGS
-        self._tell({"is": "loaded"})
+        self._tell({"is": "loaded", "pid": os.getpid()})
         self._loop.watch(self._job.channel.fileno(), self._hear)
         self._loop.watch(self._signals.fileno(), self._take_signals)
         while self._exit_code is None:
@@ -237,10 +249,20 @@ class Worker:
         self._job.channel.send(message)
 
 
-def load(settings: Settings, target: str) -> WSGIApplication:
-    """Become who the settings say and import the application. Raises AppLoadError or SettingError."""
-    from .app_loader import load_application
+def load(settings: Settings, target: str, directory: str) -> WSGIApplication:
+    """Become who the settings say and import the application. Raises AppLoadError or SettingError.
 
+    directory: entered anew, for it may be a link that names another release now.
+    """
+    from .app_loader import load_application, prepare_import_path
+
+    try:
+        os.chdir(directory)
+    except OSError as error:
+        raise SettingError(
+            f'the working directory "{directory}" cannot be entered: {error.strerror}.'
+        ) from None
+    prepare_import_path(settings.pythonpath)
     if settings.umask is not None:
         os.umask(settings.umask)
     return load_application(target)

@@ -29,7 +29,7 @@ FOR_USERS = [page for page in PAGES if page == ROOT / "README.md" or page.is_rel
 RECORDS = sorted((ROOT / "docs" / "adr").glob("*.md"))
 
 # The last one is systemctl's.
-FLAGS_BESIDE_THE_TABLE = {"--help", "--version", "--now"}
+FLAGS_BESIDE_THE_TABLE = {"--help", "--version", "--json", "--now"}
 
 FRAGMENT_NAME = re.compile(r"(\d+|\+[a-z0-9-]+)\.(feature|change|fix|security|removal)(\.\d+)?\.md")
 LONGEST_FRAGMENT_CHARS = 500

@@ -29,6 +29,9 @@ const CLOSED_AT_ONCE: usize = 64;
 /// While draining, connections that have become idle are closed this often.
 const DRAIN_TICK: Duration = Duration::from_millis(20);
 
+/// While draining, how long a connection must have been idle to be closed. A busy client pauses for less.
+const DRAIN_IDLE_MS: u64 = 1_000;
+
 /// While draining, how long a connection that never sent a byte may still begin a request.
 const DRAIN_FIRST_BYTE_MS: u64 = 1_000;
 
@@ -259,7 +262,7 @@ impl EventLoop {
                 if connection.deadline.has_passed(now.ms) {
                     run_out(connection, &mut state, &self.shared, now);
                 }
-            } else if self.is_drain_begun {
+            } else if self.is_drain_begun && is_long_idle(connection, &self.shared, now) {
                 // One that has not had its first request yet has a deadline of its own.
                 let connection = Arc::clone(connection);
                 self.close_if_idle(&connection, 1, now);
@@ -321,6 +324,13 @@ impl EventLoop {
             connection.abort(&mut state, &self.shared);
         }
     }
+}
+
+/// Whether its client has not asked for anything for a while. One that is about to must not find the door shut: it is
+/// told by `Connection: close` with its next answer.
+fn is_long_idle(connection: &Connection, shared: &Shared, now: Now) -> bool {
+    let since_ms = connection.idle_since_ms(&shared.allowances);
+    since_ms.is_some_and(|since_ms| now.ms.saturating_sub(since_ms) >= DRAIN_IDLE_MS)
 }
 
 /// A deadline has passed: refuse, close or abort, as fits the phase.
