@@ -44,9 +44,7 @@ def give_server(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     """Put a fake in the place of barkeep.supervisor."""
 
     class FakeSupervisor:
-        def __init__(
-            self, target: str, settings: Settings, listeners: list[Listener], _again: object
-        ) -> None:
+        def __init__(self, target: str, settings: Settings, listeners: list[Listener], *_: object) -> None:
             self._asked = (target, settings, listeners)
 
         def run(self) -> int:
