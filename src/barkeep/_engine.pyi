@@ -5,14 +5,25 @@ from typing import Any, Final, final
 
 from typing_extensions import Self
 
-__all__ = ["ACCESS_LOG_FIELDS", "ApplicationThread", "Engine", "Exchange", "Input"]
+__all__ = ["ACCESS_LOG_FIELDS", "SCOREBOARD_LAYOUT", "ApplicationThread", "Engine", "Exchange", "Input"]
 
 ACCESS_LOG_FIELDS: Final[list[str]]
+SCOREBOARD_LAYOUT: Final[dict[str, tuple[int, int]]]
 
 @final
 class Engine:
-    def __new__(cls, listeners: Sequence[tuple[int, str, str]], options: Mapping[str, object]) -> Self: ...
+    def __new__(
+        cls,
+        listeners: Sequence[tuple[int, str, str]],
+        options: Mapping[str, object],
+        *,
+        scoreboard_fd: int | None = None,
+        place: int = 0,
+        slot: int = 0,
+        generation: int = 0,
+    ) -> Self: ...
     def start(self) -> None: ...
+    def ready(self) -> None: ...
     def application_thread(self, errors: object, file_wrapper: object) -> ApplicationThread: ...
     def drain(self) -> None: ...
     def abort(self) -> None: ...
