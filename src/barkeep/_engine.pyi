@@ -5,16 +5,35 @@ from typing import Any, Final, final
 
 from typing_extensions import Self
 
-__all__ = ["ACCESS_LOG_FIELDS", "ApplicationThread", "Engine", "Exchange", "Input", "adopt_orphans"]
+__all__ = [
+    "ACCESS_LOG_FIELDS",
+    "SCOREBOARD_LAYOUT",
+    "ApplicationThread",
+    "Engine",
+    "Exchange",
+    "Input",
+    "adopt_orphans",
+]
 
 ACCESS_LOG_FIELDS: Final[list[str]]
+SCOREBOARD_LAYOUT: Final[dict[str, tuple[int, int]]]
 
 def adopt_orphans() -> None: ...
 
 @final
 class Engine:
-    def __new__(cls, listeners: Sequence[tuple[int, str, str]], options: Mapping[str, object]) -> Self: ...
+    def __new__(
+        cls,
+        listeners: Sequence[tuple[int, str, str]],
+        options: Mapping[str, object],
+        *,
+        scoreboard_fd: int | None = None,
+        place: int = 0,
+        slot: int = 0,
+        generation: int = 0,
+    ) -> Self: ...
     def start(self) -> None: ...
+    def ready(self) -> None: ...
     def application_thread(self, errors: object, file_wrapper: object) -> ApplicationThread: ...
     def drain(self) -> None: ...
     def abort(self) -> None: ...

@@ -64,12 +64,13 @@ pub struct Durations {
 impl Record {
     pub fn of_refusal(
         connection: &Connection,
+        shared: &Shared,
         head: Option<Arc<Head>>,
         status: u16,
         times: Times,
         outcome: Outcome,
     ) -> Record {
-        let peer = connection.peer.clone();
+        let (peer, head) = shared.names_for_log(connection, head.as_ref());
         let done_ns = times.ready_ns;
         Record { peer, head, status, bytes_sent: 0, bytes_received: 0, times, done_ns, outcome }
     }
@@ -96,6 +97,35 @@ impl Record {
     }
 }
 
+/// Finished answers that wait for their last byte to leave. There is seldom more than one, which takes no allocation.
+#[derive(Default)]
+pub struct Unlogged {
+    first: Option<Record>,
+    more: Vec<Record>,
+}
+
+impl Unlogged {
+    pub fn push(&mut self, record: Record) {
+        match &self.first {
+            None => self.first = Some(record),
+            Some(_) => self.more.push(record),
+        }
+    }
+
+    /// The last byte of these never left.
+    pub fn were_cut(&mut self) {
+        self.first.iter_mut().chain(&mut self.more).for_each(Record::was_cut);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Record> {
+        self.first.iter().chain(&self.more)
+    }
+}
+
 /// The access log of one server.
 pub struct AccessLog {
     format: Format,
@@ -107,8 +137,7 @@ impl AccessLog {
         AccessLog { format, log }
     }
 
-    fn write(&self, records: &[Record]) {
-        let now_ns = now_ns();
+    fn write<'a>(&self, records: impl Iterator<Item = &'a Record>, now_ns: u64) {
         let (unix_seconds, micros) = unix_micros();
         self.log.write_access(|out| {
             for record in records {
@@ -120,24 +149,39 @@ impl AccessLog {
 }
 
 impl Shared {
-    /// Writes the lines of answers whose last byte has left, or that were cut.
-    pub fn log_answers(&self, records: &mut Vec<Record>) {
+    /// Counts the answers whose last byte has left, or that were cut, and writes their lines.
+    pub fn log_answers(&self, records: &mut Unlogged) {
         if records.is_empty() {
             return;
         }
-        if let Some(access_log) = &self.access_log {
-            access_log.write(records);
+        let now_ns = now_ns();
+        for record in records.iter() {
+            self.scoreboard.count(record, &record.durations(now_ns));
         }
-        for head in records.drain(..).filter_map(|record| record.head) {
+        if let Some(access_log) = &self.access_log {
+            access_log.write(records.iter(), now_ns);
+        }
+        let Unlogged { first, more } = std::mem::take(records);
+        for head in first.into_iter().chain(more).filter_map(|record| record.head) {
             self.return_head(head);
         }
-        // An idle connection keeps no memory.
-        *records = Vec::new();
+    }
+
+    /// What a line names: the client and the head. Both cost something, and without a log nobody asks.
+    pub fn names_for_log(
+        &self,
+        connection: &Connection,
+        head: Option<&Arc<Head>>,
+    ) -> (Peer, Option<Arc<Head>>) {
+        match self.access_log {
+            Some(_) => (connection.peer.clone(), head.map(Arc::clone)),
+            None => (Peer { address: Box::default(), port: None }, None),
+        }
     }
 
     /// As `log_answers`, for answers that the peer did not get whole.
-    pub fn log_answers_as_cut(&self, records: &mut Vec<Record>) {
-        records.iter_mut().for_each(Record::was_cut);
+    pub fn log_answers_as_cut(&self, records: &mut Unlogged) {
+        records.were_cut();
         self.log_answers(records);
     }
 }

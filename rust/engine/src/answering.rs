@@ -82,14 +82,16 @@ impl Connection {
         bytes: &[u8],
         more: &[u8],
         end: End,
-        record: Option<Record>,
+        record: Record,
     ) -> Option<Exchange> {
+        let done_ns = record.done_ns;
         let mut guard = self.lock();
         let state = &mut *guard;
         state.note_answer(record);
         if state.transport.is_none() {
             // Aborted while the application was at work.
             shared.log_answers_as_cut(&mut state.unlogged);
+            self.record.none();
             state.phase = Phase::Closed;
             return None;
         }
@@ -109,6 +111,10 @@ impl Connection {
             self.register(state, shared);
             state.is_flush_due = true;
             shared.attend(self.token);
+        }
+        match state.outbox.is_empty() {
+            true => self.record.none(),
+            false => self.record.writing(done_ns),
         }
         self.move_on(state, shared, end.keep_alive)
     }
@@ -183,22 +189,25 @@ impl Connection {
     }
 
     /// Aborts an answer that cannot be completed: the client must be able to see it.
+    /// record: None when the application never had it.
     pub fn abort_answer(&self, shared: &Shared, record: Option<Record>) {
         let mut state = self.lock();
-        state.note_answer(record);
-        for record in &mut state.unlogged {
-            record.was_cut();
+        if let Some(record) = record {
+            state.note_answer(record);
         }
+        state.unlogged.were_cut();
         self.abort(&mut state, shared);
         shared.log_answers(&mut state.unlogged);
+        self.record.none();
         state.phase = Phase::Closed;
     }
 }
 
 impl State {
-    fn note_answer(&mut self, record: Option<Record>) {
-        let is_logged = matches!(&self.phase, Phase::Serving(serving) if serving.is_logged);
-        self.unlogged.extend(record.filter(|_| !is_logged));
+    fn note_answer(&mut self, record: Record) {
+        if !matches!(&self.phase, Phase::Serving(serving) if serving.is_logged) {
+            self.unlogged.push(record);
+        }
     }
 }
 

@@ -17,6 +17,10 @@ pub struct ApplicationThread {
     seat: Arc<Seat>,
     /// One for each listener.
     templates: Vec<Py<PyDict>>,
+    /// The lowest that was free, from 1.
+    number: usize,
+    /// As `threading.get_ident()` says.
+    ident: u64,
 }
 
 impl ApplicationThread {
@@ -29,8 +33,10 @@ impl ApplicationThread {
         let templates = (0..shared.server_addresses.len())
             .map(|listener| Ok(environ::template(py, shared, listener, errors, file_wrapper)?.unbind()))
             .collect::<PyResult<_>>()?;
+        let ident = py.import("threading")?.call_method0("get_ident")?.extract()?;
+        let number = shared.scoreboard.enter_thread();
         shared.hand_over.join();
-        Ok(ApplicationThread { shared: Arc::clone(shared), seat: Seat::new(), templates })
+        Ok(ApplicationThread { shared: Arc::clone(shared), seat: Seat::new(), templates, number, ident })
     }
 }
 
@@ -57,6 +63,7 @@ impl ApplicationThread {
 
 impl ApplicationThread {
     fn open(&self, py: Python<'_>, mut exchange: Exchange) -> PyResult<PyExchange> {
+        exchange.connection.record.running(self.number, self.ident, exchange.times.taken_ns);
         let is_streamed = matches!(exchange.body, Body::Streamed(_));
         let body_bytes = if let Body::Whole(body) = &exchange.body { body.bytes.len() as u64 } else { 0 };
         let template = self.templates.get(usize::from(exchange.connection.listener));
@@ -86,5 +93,6 @@ impl ApplicationThread {
 impl Drop for ApplicationThread {
     fn drop(&mut self) {
         self.shared.hand_over.leave();
+        self.shared.scoreboard.leave_thread(self.number);
     }
 }

@@ -17,13 +17,14 @@
 //! The I/O thread and one application thread meet here, under the connection's lock. The lock is held for
 //! non-blocking calls only, and never while waiting for the GIL.
 
-use crate::access_log::{Outcome, Record};
+use crate::access_log::{Outcome, Record, Unlogged};
 use crate::bodies::WholeBody;
 use crate::clock::now_ns;
 use crate::deadlines::{Allowances, Deadline, Progress};
 use crate::exchange::Times;
 use crate::lock;
 use crate::outbox::{Flushed, Outbox, SendFailure};
+use crate::scoreboard_record::ExchangeRecord;
 use crate::shared::Shared;
 use crate::transport::{Received, Transport};
 use barkeep_wire::{BodyDecoder, Head, Refusal};
@@ -51,6 +52,8 @@ pub struct Connection {
     pub listener: u16,
     /// By when it must have moved on.
     pub deadline: Deadline,
+    /// What others see of it; that file says who may write.
+    pub record: ExchangeRecord,
     state: Mutex<State>,
 }
 
@@ -75,7 +78,7 @@ pub struct State {
     /// Requests that were handed over. After the first, the next one has the keep-alive allowance.
     pub exchanges: u32,
     /// Finished answers whose access-log lines wait for the last byte to leave.
-    pub unlogged: Vec<Record>,
+    pub unlogged: Unlogged,
 }
 
 /// Where the connection stands; see the drawing above.
@@ -171,7 +174,9 @@ impl Connection {
         listener: u16,
         transport: Transport,
         deadline: Deadline,
+        record: ExchangeRecord,
     ) -> Connection {
+        record.introduce(token, &peer);
         let state = State {
             transport: Some(transport),
             is_registered: false,
@@ -183,9 +188,9 @@ impl Connection {
             waiter: None,
             is_flush_due: false,
             exchanges: 0,
-            unlogged: Vec::new(),
+            unlogged: Unlogged::default(),
         };
-        Connection { token, peer, listener, deadline, state: Mutex::new(state) }
+        Connection { token, peer, listener, deadline, record, state: Mutex::new(state) }
     }
 
     pub fn lock(&self) -> MutexGuard<'_, State> {
@@ -262,8 +267,12 @@ impl Connection {
         shared.log_answers(&mut state.unlogged);
         match state.phase {
             Phase::Serving(_) => self.deadline.clear(),
-            Phase::Leaving { linger } => self.leave(state, shared, linger, now_ms),
+            Phase::Leaving { linger } => {
+                self.record.none();
+                self.leave(state, shared, linger, now_ms);
+            }
             Phase::Idle | Phase::Draining(_) => {
+                self.record.none();
                 self.deadline.set(now_ms, shared.allowances.keep_alive_ms);
                 if !state.inbox.is_empty() {
                     // It waited for room.
@@ -303,9 +312,7 @@ impl Connection {
         if let Some(transport) = state.transport.take() {
             transport.abort();
             self.note_unfinished(state, shared);
-            for record in &mut state.unlogged {
-                record.was_cut();
-            }
+            state.unlogged.were_cut();
             self.end(state, shared);
         }
     }
@@ -331,11 +338,9 @@ impl Connection {
         }
     }
 
-    fn note_cut(&self, unlogged: &mut Vec<Record>, shared: &Shared, head: Arc<Head>, first_byte_ns: u64) {
-        if shared.access_log.is_some() {
-            let times = Times { first_byte_ns, ready_ns: now_ns(), taken_ns: 0 };
-            unlogged.push(Record::of_refusal(self, Some(head), 0, times, Outcome::Aborted));
-        }
+    fn note_cut(&self, unlogged: &mut Unlogged, shared: &Shared, head: Arc<Head>, first_byte_ns: u64) {
+        let times = Times { first_byte_ns, ready_ns: now_ns(), taken_ns: 0 };
+        unlogged.push(Record::of_refusal(self, shared, Some(head), 0, times, Outcome::Aborted));
     }
 
     fn end(&self, state: &mut State, shared: &Shared) {
@@ -346,7 +351,10 @@ impl Connection {
                     stream.fault.get_or_insert(BodyFault::Gone);
                 }
             }
-            _ => state.phase = Phase::Closed,
+            _ => {
+                self.record.none();
+                state.phase = Phase::Closed;
+            }
         }
         state.inbox = Vec::new();
         state.outbox.clear();

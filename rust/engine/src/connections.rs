@@ -2,6 +2,7 @@
 
 use crate::connection::{Connection, Peer};
 use crate::deadlines::{Allowances, Deadline};
+use crate::scoreboard_record::ExchangeRecord;
 use crate::transport::Transport;
 use std::sync::Arc;
 
@@ -46,11 +47,13 @@ impl Connections {
         slot.connection.as_ref().filter(|connection| connection.token == token)
     }
 
+    #[allow(clippy::too_many_arguments, reason = "all parts of a connection that is about to be built")]
     pub fn add(
         &mut self,
         listener: u64,
         transport: Transport,
         peer: Peer,
+        record: ExchangeRecord,
         now_ms: u64,
         allowance_ms: u64,
     ) -> Arc<Connection> {
@@ -62,7 +65,7 @@ impl Connections {
         let token = u64::from(generation) << 32 | u64::from(slot);
         let deadline = Deadline::after(now_ms, allowance_ms);
         let listener = u16::try_from(listener).unwrap_or(u16::MAX);
-        let connection = Arc::new(Connection::new(token, peer, listener, transport, deadline));
+        let connection = Arc::new(Connection::new(token, peer, listener, transport, deadline, record));
         if let Some(slot) = self.slots.get_mut(slot as usize) {
             slot.connection = Some(Arc::clone(&connection));
         }

@@ -13,6 +13,8 @@
 use crate::clock::now_ns;
 use crate::exchange::Exchange;
 use crate::lock;
+use crate::scoreboard::Scoreboard;
+use crate::scoreboard_layout as layout;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -78,6 +80,8 @@ pub struct HandOver {
     io: Seat,
     /// Python without a GIL: every woken thread can run at once.
     runs_in_parallel: bool,
+    /// Is told how many wait and work, by whoever holds `waiting`.
+    scoreboard: Arc<Scoreboard>,
 }
 
 #[derive(Default)]
@@ -113,36 +117,52 @@ pub enum Taken {
 }
 
 impl HandOver {
-    pub fn new(runs_in_parallel: bool) -> HandOver {
+    pub fn new(runs_in_parallel: bool, scoreboard: Arc<Scoreboard>) -> HandOver {
         HandOver {
             waiting: Mutex::default(),
             last_taken_ns: AtomicU64::new(0),
             threads: AtomicUsize::new(0),
             io: Seat::default(),
             runs_in_parallel,
+            scoreboard,
         }
     }
 
     /// Counts an application thread in.
     pub fn join(&self) {
         self.threads.fetch_add(1, Ordering::Relaxed);
+        self.publish_threads(&lock(&self.waiting));
     }
 
     /// Counts an application thread out.
     pub fn leave(&self) {
         self.threads.fetch_sub(1, Ordering::Relaxed);
+        self.publish_threads(&lock(&self.waiting));
     }
 
     /// Takes the oldest exchange if there is one. Never waits: called with the GIL held.
     pub fn take(&self) -> Option<Exchange> {
         let (taken, calls_io) = {
             let mut waiting = lock(&self.waiting);
-            (waiting.exchanges.pop_front(), waiting.calls_io())
+            let taken = waiting.exchanges.pop_front();
+            self.publish_queued(&waiting);
+            (taken, waiting.calls_io())
         };
         if calls_io {
             self.io.call(0);
         }
         taken.map(|exchange| self.note_taken(exchange))
+    }
+
+    fn publish_queued(&self, waiting: &Waiting) {
+        self.scoreboard.set(layout::QUEUED, waiting.exchanges.len() as u64);
+    }
+
+    /// A called thread counts as busy: there is something for it.
+    fn publish_threads(&self, waiting: &Waiting) {
+        let threads = self.threads.load(Ordering::Relaxed);
+        self.scoreboard.set(layout::THREADS, threads as u64);
+        self.scoreboard.set(layout::BUSY_THREADS, threads.saturating_sub(waiting.seats.len()) as u64);
     }
 
     fn note_taken(&self, mut exchange: Exchange) -> Exchange {
@@ -155,12 +175,14 @@ impl HandOver {
     pub fn take_or_sit(&self, seat: &Arc<Seat>) -> Taken {
         let mut waiting = lock(&self.waiting);
         if let Some(exchange) = waiting.exchanges.pop_front() {
+            self.publish_queued(&waiting);
             return Taken::Exchange(self.note_taken(exchange));
         }
         if waiting.is_closed {
             return Taken::Closed;
         }
         waiting.seats.push(Arc::clone(seat));
+        self.publish_threads(&waiting);
         Taken::Seated
     }
 
@@ -182,6 +204,7 @@ impl HandOver {
         if finds_others_blocked && waiting.exchanges.len() > 1 + waiting.called {
             let next = waiting.seats.pop();
             waiting.called += usize::from(next.is_some());
+            self.publish_threads(&waiting);
             drop(waiting);
             if let Some(next) = next {
                 next.call(now_ns);
@@ -193,13 +216,16 @@ impl HandOver {
     pub fn push(&self, batch: &mut Vec<Exchange>) {
         let mut waiting = lock(&self.waiting);
         waiting.exchanges.extend(batch.drain(..));
+        self.publish_queued(&waiting);
         self.call_threads(waiting);
     }
 
     /// Hands over one exchange from the application thread that finished the one before it on its connection. Most
     /// often that thread comes to the queue next, so no other is called for it.
     pub fn push_behind(&self, exchange: Exchange) {
-        lock(&self.waiting).exchanges.push_back(exchange);
+        let mut waiting = lock(&self.waiting);
+        waiting.exchanges.push_back(exchange);
+        self.publish_queued(&waiting);
     }
 
     /// Called by the I/O thread before anything else.
@@ -261,6 +287,9 @@ impl HandOver {
             called.extend(waiting.seats.pop());
         }
         waiting.called += called.len();
+        if !called.is_empty() {
+            self.publish_threads(&waiting);
+        }
         // Called after the lock is free, so that the woken thread does not run into it.
         drop(waiting);
         for seat in called {
@@ -274,7 +303,10 @@ impl HandOver {
 
     /// Takes back what no thread took, for an abort.
     pub fn clear(&self) -> Vec<Exchange> {
-        lock(&self.waiting).exchanges.drain(..).collect()
+        let mut waiting = lock(&self.waiting);
+        let left = waiting.exchanges.drain(..).collect();
+        self.publish_queued(&waiting);
+        left
     }
 
     /// No more will come: every waiting thread is let go.

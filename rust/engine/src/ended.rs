@@ -36,6 +36,7 @@ pub struct TellEnd<'a> {
 impl Drop for TellEnd<'_> {
     fn drop(&mut self) {
         self.shared.hand_over.close();
+        self.shared.standings.set_gone();
         self.ended.set();
     }
 }

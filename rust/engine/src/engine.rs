@@ -9,6 +9,7 @@ use crate::listener::Listener;
 use crate::log::{AccessSink, Level, Log, Writer};
 use crate::options::Options;
 use crate::python_errors::setting_error;
+use crate::scoreboard::{Identity, Scoreboard};
 use crate::shared::{ServerAddress, Shared};
 use crate::{descriptors, lock};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
@@ -41,8 +42,20 @@ enum Parts {
 impl Engine {
     /// listeners: (descriptor, SERVER_NAME, SERVER_PORT); the descriptors are duplicated, the caller closes its own.
     /// options: `Settings.engine_options()`. Nothing runs yet.
+    /// scoreboard_fd: the supervisor's memory, duplicated; without it nobody sees this engine from outside.
+    /// place: which part of it is this engine's alone. slot, generation: who the worker is.
     #[new]
-    fn new(py: Python<'_>, listeners: Vec<(i32, String, String)>, options: Options) -> PyResult<Engine> {
+    #[pyo3(signature = (listeners, options, *, scoreboard_fd=None, place=0, slot=0, generation=0))]
+    fn new(
+        py: Python<'_>,
+        listeners: Vec<(i32, String, String)>,
+        options: Options,
+        scoreboard_fd: Option<i32>,
+        place: usize,
+        slot: u64,
+        generation: u64,
+    ) -> PyResult<Engine> {
+        let scoreboard = open_scoreboard(scoreboard_fd, Identity { place, slot, generation })?;
         let level = Level::named(&options.log_level);
         let level = level
             .ok_or_else(|| PyValueError::new_err(format!("unknown log level {:?}", options.log_level)))?;
@@ -63,7 +76,7 @@ impl Engine {
             addresses.push(ServerAddress { name, port });
         }
         let shared = Arc::new(
-            Shared::new(options, addresses, runs_in_parallel(py), log, access_log)
+            Shared::new(options, addresses, runs_in_parallel(py), scoreboard, log, access_log)
                 .map_err(io::Error::from)?,
         );
         let event_loop = Box::new(EventLoop::new(Arc::clone(&shared), sockets).map_err(io::Error::from)?);
@@ -76,6 +89,7 @@ impl Engine {
         match std::mem::replace(&mut *parts, Parts::Closed) {
             Parts::Made { event_loop, access } => {
                 teach_allocator();
+                self.shared.standings.set_ready();
                 let log_writer = self.shared.log.start(access)?;
                 let ended = Arc::clone(&self.ended);
                 let io_thread = std::thread::Builder::new()
@@ -89,6 +103,12 @@ impl Engine {
                 Err(PyRuntimeError::new_err("the engine was started before"))
             }
         }
+    }
+
+    /// The worker is ready: says so in the scoreboard.
+    fn ready(&self) {
+        self.shared.standings.set_ready();
+        self.shared.poller.wake();
     }
 
     /// A place at the queue for the calling thread, with the parts of its environs that do not change.
@@ -151,6 +171,18 @@ impl Engine {
     /// Opens the access log's file anew, after a rotation.
     fn reopen_logs(&self) {
         self.shared.log.reopen();
+    }
+}
+
+/// The memory of the supervisor, or some of our own.
+fn open_scoreboard(descriptor: Option<i32>, identity: Identity) -> PyResult<Arc<Scoreboard>> {
+    match descriptor {
+        None => Ok(Scoreboard::private().map_err(io::Error::from)?),
+        Some(descriptor) => {
+            Scoreboard::of_file(&descriptors::duplicate(descriptor)?, identity).map_err(|fault| {
+                PyValueError::new_err(format!("scoreboard_fd {descriptor} is not a scoreboard: {fault}"))
+            })
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::listener::{Accepted, Listener};
 use crate::poller::{Ready, WAKER};
 use crate::reading::{Now, SCRATCH_BYTES, feed_inbox, receive};
 use crate::refusal::{self, refuse};
+use crate::scoreboard_layout as layout;
 use crate::shared::Shared;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,9 @@ const NO_ROOM_PAUSE_MS: u64 = 100;
 
 /// Idle connections closed in one go when there is no room for others: the search is paid for once.
 const CLOSED_AT_ONCE: usize = 64;
+
+/// An idle worker shows this often that its I/O thread is alive, when there is somebody to see it.
+const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// While draining, connections that have become idle are closed this often.
 const DRAIN_TICK: Duration = Duration::from_millis(20);
@@ -58,6 +62,7 @@ impl EventLoop {
         for (index, listener) in listeners.iter().enumerate() {
             shared.poller.add_listener(&listener.socket, LISTENER | index as u64)?;
         }
+        shared.scoreboard.set(layout::ACCEPTING, 1);
         Ok(EventLoop {
             shared,
             listeners,
@@ -76,6 +81,7 @@ impl EventLoop {
     pub fn run(mut self, ended: &Ended) {
         let _end = TellEnd { shared: Arc::clone(&self.shared), ended };
         self.shared.hand_over.enter_io();
+        self.shared.scoreboard.enter_io();
         let (mut ready, mut tokens, mut closed) = (Vec::new(), Vec::new(), Vec::new());
         while !self.is_over() {
             let timeout = self.timeout();
@@ -84,6 +90,7 @@ impl EventLoop {
                 break;
             }
             let now = Now::read();
+            self.shared.scoreboard.set(layout::HEARTBEAT_NS, now.ns);
             self.looks = if ready.is_empty() { self.looks.saturating_add(1) } else { 0 };
             for event in &ready {
                 self.handle(*event, now);
@@ -96,6 +103,7 @@ impl EventLoop {
                 self.forget(token, now);
             }
             self.tick(now);
+            self.shared.scoreboard.set(layout::CONNECTIONS, self.connections.len() as u64);
             if !self.batch.is_empty() {
                 self.shared.hand_over.push(&mut self.batch);
                 self.shared.hand_over.give_way();
@@ -112,7 +120,7 @@ impl EventLoop {
     /// How long the next wait may be: until the queue or the deadlines must be looked at.
     fn timeout(&self) -> Option<Duration> {
         let until_tick = if self.connections.is_empty() && self.accepts_again_ms.is_none() {
-            None
+            self.shared.scoreboard.is_shared.then_some(HEARTBEAT)
         } else {
             let now_ms = crate::clock::now_ms();
             Some(Duration::from_millis(self.next_tick_ms.saturating_sub(now_ms).max(1)))
@@ -182,7 +190,14 @@ impl EventLoop {
                     let head_ms = self.shared.allowances.head_ms;
                     let allowance_ms =
                         if self.is_drain_begun { DRAIN_FIRST_BYTE_MS.min(head_ms) } else { head_ms };
-                    let connection = self.connections.add(index, transport, peer, now.ms, allowance_ms);
+                    let connection = self.connections.add(
+                        index,
+                        transport,
+                        peer,
+                        self.shared.scoreboard.open_record(),
+                        now.ms,
+                        allowance_ms,
+                    );
                     let mut state = connection.lock();
                     // The first request has often arrived with the connection.
                     let Self { shared, scratch, batch, .. } = &mut *self;
@@ -225,6 +240,7 @@ impl EventLoop {
                 let _ = self.shared.poller.remove(&listener.socket);
             }
         }
+        self.shared.scoreboard.set(layout::ACCEPTING, 0);
         self.accepts_again_ms = Some(now.ms + NO_ROOM_PAUSE_MS);
         self.next_tick_ms = self.next_tick_ms.min(now.ms + NO_ROOM_PAUSE_MS);
     }
@@ -295,6 +311,7 @@ impl EventLoop {
         }
         if self.accepts_again_ms.is_none() {
             self.listeners.clear();
+            self.shared.scoreboard.set(layout::ACCEPTING, 0);
         }
     }
 

@@ -37,7 +37,12 @@ mod python_values;
 mod reading;
 mod refusal;
 mod response_writer;
+mod scoreboard;
+mod scoreboard_layout;
+mod scoreboard_record;
 mod shared;
+mod shared_memory;
+mod standing;
 mod transport;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -50,6 +55,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// The extension module. Nothing in it relies on the GIL for safety.
 #[pyo3::pymodule(gil_used = false)]
 mod _engine {
+    use pyo3::prelude::*;
+    use pyo3::types::PyDict;
+
     #[pymodule_export]
     use crate::application_thread::ApplicationThread;
     #[pymodule_export]
@@ -64,4 +72,14 @@ mod _engine {
     /// Names that an access-log format may have between braces.
     #[pymodule_export]
     const ACCESS_LOG_FIELDS: [&str; 24] = crate::access_format::FIELDS;
+
+    /// `SCOREBOARD_LAYOUT`: name -> (offset, size) in bytes, as `scoreboard.py` must have it.
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        let layout = PyDict::new(module.py());
+        for (name, offset, bytes) in crate::scoreboard_layout::LAYOUT {
+            layout.set_item(name, (offset, bytes))?;
+        }
+        module.add("SCOREBOARD_LAYOUT", layout)
+    }
 }

@@ -203,6 +203,8 @@ fn read_head(
     };
     match head.parse(rest, &shared.limits) {
         Ok(Parsed::NeedMore) => {
+            let number = state.exchanges.wrapping_add(1);
+            connection.record.reading(number, &under_way.head, under_way.first_byte_ns);
             state.phase = Phase::Head(under_way);
             Step::Wait
         }
@@ -261,6 +263,7 @@ fn begin_body(
         state.outbox.add(CONTINUE);
         connection.flush(state, shared, now.ms);
     }
+    connection.record.reading(state.exchanges.wrapping_add(1), &head, first_byte_ns);
     connection.deadline.set(now.ms, shared.allowances.body_ms);
     state.progress.reset();
     state.phase = Phase::Body(Box::new(BodyUnderWay { head, decoder, body, first_byte_ns }));
@@ -339,6 +342,7 @@ fn hand_over(
     let times = Times { first_byte_ns, ready_ns: now.ns, taken_ns: 0 };
     state.exchanges = state.exchanges.wrapping_add(1);
     let number = state.exchanges;
+    connection.record.queued(number, &head, first_byte_ns, now.ns);
     state.phase = Phase::Serving(Serving {
         number,
         head: Arc::clone(&head),

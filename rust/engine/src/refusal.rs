@@ -56,12 +56,10 @@ pub fn refuse(
     write_refusal(&mut answer, reason.status, is_head, &common);
     let times = Times { first_byte_ns, ready_ns: now.ns, taken_ns: 0 };
     let outcome = if reason.status == 408 { Outcome::TimedOut } else { Outcome::Refused };
-    let record = shared
-        .access_log
-        .is_some()
-        .then(|| Record::of_refusal(connection, head, reason.status, times, outcome));
-    state.unlogged.extend(record);
+    let record = Record::of_refusal(connection, shared, head, reason.status, times, outcome);
+    state.unlogged.push(record);
     state.inbox = Vec::new();
+    connection.record.writing(now.ns);
     connection.deadline.clear();
     state.progress.reset();
     state.outbox.add(&answer);

@@ -171,7 +171,7 @@ impl PyExchange {
             may_answer
         };
         if !may_answer {
-            self.connection.abort_answer(&self.shared, self.record(Outcome::Aborted));
+            self.connection.abort_answer(&self.shared, Some(self.record(Outcome::Aborted)));
             return "aborted".to_owned();
         }
         let mut out = Vec::with_capacity(256);
@@ -281,22 +281,22 @@ impl PyExchange {
         }
     }
 
-    /// For the access log, when there is one.
-    fn record(&self, outcome: Outcome) -> Option<Record> {
-        self.shared.access_log.as_ref()?;
+    /// For the scoreboard, and the access log when there is one.
+    fn record(&self, outcome: Outcome) -> Record {
         let answer = lock(&self.answer);
         let bytes_received =
             if self.is_streamed { self.connection.body_bytes_read() } else { self.body_bytes };
-        Some(Record {
-            peer: self.connection.peer.clone(),
-            head: Some(Arc::clone(&self.head)),
+        let (peer, head) = self.shared.names_for_log(&self.connection, Some(&self.head));
+        Record {
+            peer,
+            head,
             status: answer.sent_status(),
             bytes_sent: answer.bytes_sent,
             bytes_received,
             times: self.times,
             done_ns: crate::clock::now_ns(),
             outcome,
-        })
+        }
     }
 }
 
@@ -305,7 +305,7 @@ impl Drop for PyExchange {
         // Every way through wsgi.py finishes or fails; should one not, the client must not wait for ever.
         let is_finished = matches!(self.own_answer().stage, Stage::Sent | Stage::Finished);
         if !is_finished {
-            self.connection.abort_answer(&self.shared, self.record(Outcome::Aborted));
+            self.connection.abort_answer(&self.shared, Some(self.record(Outcome::Aborted)));
         }
         SPARE_RESPONSE.set(Some(std::mem::take(&mut self.own_answer().response)));
         // The pool takes it from its last owner only.

@@ -8,6 +8,8 @@ use crate::lock;
 use crate::log::Log;
 use crate::options::Options;
 use crate::poller::Poller;
+use crate::scoreboard::Scoreboard;
+use crate::standing::Standings;
 use barkeep_wire::{Head, Limits};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -40,6 +42,9 @@ pub struct Shared {
     /// Thread-safe by itself: the system call is.
     pub poller: Poller,
     pub hand_over: HandOver,
+    /// What others may see of us; each word has its writer.
+    pub scoreboard: Arc<Scoreboard>,
+    pub standings: Standings,
     pub log: Arc<Log>,
     /// None: off.
     pub access_log: Option<AccessLog>,
@@ -67,6 +72,7 @@ impl Shared {
         options: Options,
         server_addresses: Vec<ServerAddress>,
         runs_in_parallel: bool,
+        scoreboard: Arc<Scoreboard>,
         log: Arc<Log>,
         access_log: Option<AccessLog>,
     ) -> rustix::io::Result<Shared> {
@@ -78,7 +84,9 @@ impl Shared {
             options,
             server_addresses,
             poller: Poller::new()?,
-            hand_over: HandOver::new(runs_in_parallel),
+            hand_over: HandOver::new(runs_in_parallel, Arc::clone(&scoreboard)),
+            standings: Standings::new(Arc::clone(&scoreboard)),
+            scoreboard,
             log,
             access_log,
             is_draining: AtomicBool::new(false),
@@ -96,6 +104,7 @@ impl Shared {
     /// Take nothing new, finish what was begun.
     pub fn drain(&self) {
         self.is_draining.store(true, Ordering::Release);
+        self.standings.set_draining();
         self.poller.wake();
     }
 
@@ -106,6 +115,7 @@ impl Shared {
     /// Close everything now.
     pub fn abort(&self) {
         self.is_draining.store(true, Ordering::Release);
+        self.standings.set_draining();
         self.is_aborting.store(true, Ordering::Release);
         self.poller.wake();
     }

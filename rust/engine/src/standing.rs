@@ -1,0 +1,144 @@
+//! How a worker stands: what `/readyz` and the scoreboard say of it.
+//!
+//! ```text
+//!   starting --ready()--> ready --drain()--> draining --end--> gone
+//!                          |  ^
+//!            Python stands v  | and runs again
+//!                         stalled
+//! ```
+
+use crate::lock;
+use crate::scoreboard::Scoreboard;
+use crate::scoreboard_layout as layout;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// As the scoreboard shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Starting = 0,
+    Ready = 1,
+    Draining = 2,
+    /// Python has not moved for longer than a request may take.
+    Stalled = 3,
+    Gone = 4,
+}
+
+/// What happened so far. Rarely written, by any thread.
+#[derive(Clone, Copy, Default)]
+struct Happened {
+    is_ready: bool,
+    is_lame_duck: bool,
+    is_stalled: bool,
+    is_draining: bool,
+    is_gone: bool,
+}
+
+impl Happened {
+    fn standing(self) -> Standing {
+        match self {
+            Happened { is_gone: true, .. } => Standing::Gone,
+            Happened { is_draining: true, .. } => Standing::Draining,
+            Happened { is_stalled: true, .. } => Standing::Stalled,
+            Happened { is_ready: true, .. } => Standing::Ready,
+            Happened { .. } => Standing::Starting,
+        }
+    }
+}
+
+/// Keeps a worker's standing and tells the scoreboard of each change.
+pub struct Standings {
+    scoreboard: Arc<Scoreboard>,
+    happened: Mutex<Happened>,
+    /// Copies of what is asked for with each answer, so that no lock is taken for it.
+    standing: AtomicU64,
+    lame_duck: AtomicU64,
+}
+
+impl Standings {
+    pub fn new(scoreboard: Arc<Scoreboard>) -> Standings {
+        let standings = Standings {
+            scoreboard,
+            happened: Mutex::default(),
+            standing: AtomicU64::new(0),
+            lame_duck: AtomicU64::new(0),
+        };
+        standings.change(|_| ());
+        standings
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Happened)) {
+        let mut happened = lock(&self.happened);
+        change(&mut happened);
+        let standing = happened.standing() as u64;
+        self.standing.store(standing, Ordering::Release);
+        self.lame_duck.store(u64::from(happened.is_lame_duck), Ordering::Release);
+        self.scoreboard.set(layout::STATE, standing);
+        self.scoreboard.set(layout::LAME_DUCK, u64::from(happened.is_lame_duck));
+    }
+
+    pub fn set_ready(&self) {
+        self.change(|happened| happened.is_ready = true);
+    }
+
+    /// `/readyz` says no from now on, and everything else goes on.
+    pub fn set_lame_duck(&self) {
+        self.change(|happened| happened.is_lame_duck = true);
+    }
+
+    pub fn set_stalled(&self, is_stalled: bool) {
+        self.change(|happened| happened.is_stalled = is_stalled);
+    }
+
+    pub fn set_draining(&self) {
+        self.change(|happened| happened.is_draining = true);
+    }
+
+    /// The I/O thread has ended.
+    pub fn set_gone(&self) {
+        self.change(|happened| happened.is_gone = true);
+    }
+
+    fn is(&self, standing: Standing) -> bool {
+        self.standing.load(Ordering::Acquire) == standing as u64
+    }
+
+    pub fn is_ready(&self) -> bool {
+        self.is(Standing::Ready)
+    }
+
+    pub fn is_stalled(&self) -> bool {
+        self.is(Standing::Stalled)
+    }
+
+    pub fn is_lame_duck(&self) -> bool {
+        self.lame_duck.load(Ordering::Relaxed) != 0
+    }
+
+    /// Whether a load balancer should send requests here.
+    pub fn takes_requests(&self) -> bool {
+        self.is_ready() && !self.is_lame_duck()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_takes_requests_between_ready_and_drain_but_not_stalled_or_as_a_lame_duck() {
+        let standings = Standings::new(Scoreboard::private().unwrap());
+        assert!(!standings.takes_requests());
+        standings.set_ready();
+        assert!(standings.takes_requests());
+        standings.set_stalled(true);
+        assert!(!standings.takes_requests() && standings.is_stalled());
+        standings.set_stalled(false);
+        assert!(standings.takes_requests());
+        standings.set_lame_duck();
+        assert!(!standings.takes_requests() && standings.is_ready());
+        standings.set_draining();
+        assert!(!standings.is_ready());
+        assert_eq!(standings.scoreboard.get(layout::STATE), Standing::Draining as u64);
+    }
+}
