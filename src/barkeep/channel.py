@@ -6,6 +6,7 @@ Both ends are ours, but the far end may be an application gone wild: lines are b
 from __future__ import annotations
 
 import json
+import select
 import socket
 
 TYPE_CHECKING = False
@@ -80,6 +81,10 @@ class Channel:
                 if message is None:
                     return None
                 messages.append(message)
+
+    def wait_for_message(self) -> None:
+        """Wait until something arrives, the other side goes, or it takes too long."""
+        select.select([self._socket], [], [], SEND_TIMEOUT_S)
 
     def take_descriptors(self, count: int) -> list[int]:
         """The oldest descriptors that came along; the caller closes them."""

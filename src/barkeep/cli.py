@@ -10,13 +10,15 @@ import os
 import sys
 
 from .errors import AppImportError, AppLoadError, ListenError, SettingError
-from .setting import FROM_COMMAND_LINE, nearest_name
+from .setting import FROM_COMMAND_LINE, FROM_DEFAULT, nearest_name
 from .settings import TABLE, Settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, NoReturn
+
+    from .listeners import Listener
 
 EXIT_DONE = 0
 EXIT_CANNOT_RUN = 1
@@ -168,17 +170,39 @@ def _run(argv: Sequence[str]) -> int:
 
     from .listeners import open_listeners
     from .supervisor import Supervisor
+    from .upgrade import Inheritance
 
     def load_again() -> Settings:
         return load_settings(words.typed, os.environ, directory)
 
+    started_with = dict(os.environ)
+    inheritance = Inheritance.take(os.environ)
     # Before the application: a port in use is told at once, not after its import.
-    listeners = open_listeners(settings, os.environ)
+    listeners = open_listeners(settings, os.environ, inheritance.listeners if inheritance else ())
+    control = inheritance.control if inheritance else _open_control(settings)
     try:
-        return Supervisor(words.target, settings, listeners, load_again, directory).run()
+        supervisor = Supervisor(
+            words.target, settings, listeners, load_again, directory, started_with, control, inheritance
+        )
+        return supervisor.run()
     finally:
         for listener in listeners:
             listener.close()
+
+
+def _open_control(settings: Settings) -> Listener | None:
+    """The control socket. Without a name or a path of its own a server goes without, when there is another."""
+    from .control_path import open_control_socket
+
+    try:
+        return open_control_socket(settings.control_socket, settings.name, os.environ, os.geteuid())
+    except ListenError as error:
+        if settings.control_socket or settings.origins["name"] != FROM_DEFAULT:
+            raise
+        from .process_log import ProcessLog
+
+        ProcessLog(settings.log_level).info(str(error))
+        return None
 
 
 def _command(words: Words) -> int:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .channel import Message
     from .launcher import Launcher, WorkerProcess
     from .loop import Loop, Timer
+    from .places import Places
     from .process_log import ProcessLog
 
 # A worker that lives this long has not died of its start.
@@ -33,7 +34,6 @@ class Generation:
     """Its workers, and what becomes of them.
 
     make_launcher: called once, and again when a zygote has died.
-    take_place, give_place: places in the scoreboard.
     on_ready: every worker serves. on_failed: it never will; the message says why.
     on_gone: the last of its workers has ended.
     """
@@ -43,8 +43,7 @@ class Generation:
         make_launcher: Callable[[], Launcher],
         loop: Loop,
         log: ProcessLog,
-        take_place: Callable[[], int],
-        give_place: Callable[[WorkerProcess], None],
+        places: Places,
     ) -> None:
         self._make_launcher = make_launcher
         self.launcher = make_launcher()
@@ -54,7 +53,8 @@ class Generation:
         self.is_serving = False
         self._is_gone = False
         self.is_ending = False
-        self.has_aborted = False
+        # Workers that did not finish what they had begun.
+        self.aborted = 0
         self.on_ready: Callable[[Generation], None] = _ignore
         self.on_failed: Callable[[Generation, Message], None] = _ignore
         self.on_gone: Callable[[Generation], None] = _ignore
@@ -64,8 +64,7 @@ class Generation:
         self._settle_s = 0.0
         self._loop = loop
         self._log = log
-        self._take_place = take_place
-        self._give_place = give_place
+        self._places = places
         self._quick_deaths: dict[int, int] = {}
         self._trial: Timer | None = None
         self._restarts: list[Timer] = []
@@ -102,21 +101,23 @@ class Generation:
             if worker.slot >= workers:
                 self._drain(worker, "there are fewer workers now")
 
-    def replace(self, worker: WorkerProcess, why: str) -> None:
-        """Start another worker in its slot and, once that serves, let this one finish and go."""
+    def replace(
+        self, worker: WorkerProcess, why: str, done: Callable[[int, str], None] | None = None
+    ) -> None:
+        """Start another worker in its slot and, once that serves, let this one finish and go.
+
+        done: called with the new process id and why there is none, or "".
+        """
+        done = done or _ignore
         if worker.replacement is not None or worker.state != SERVING or self.is_ending:
-            return
+            return done(0, "the worker is on its way out already.")
         self._log.info(f"{worker} is replaced: {why}")
         worker.leaving_because = why
         replacement = self._launch(worker.slot)
         if replacement is not None:
             worker.replacement, replacement.replaces = replacement, worker
-
-    def kill_stalled(self, worker: WorkerProcess) -> None:
-        """Replace one that cannot go on, without waiting for it."""
-        self._log.error(f"{worker} is killed: Python does not run in it any more")
-        worker.leaving_because = "stalled"
-        worker.kill()
+            replacement.when_settled = done
+        return None
 
     def drain(self, why: str, timeout_s: float) -> None:
         """Let every worker finish what it has begun, and end."""
@@ -189,6 +190,7 @@ class Generation:
 
     def _now_serves(self, worker: WorkerProcess) -> None:
         replaced, worker.replaces = worker.replaces, None
+        worker.tell_settled("")
         if replaced is not None:
             self._drain(replaced, replaced.leaving_because)
         if self._trial is not None and all(w.state == SERVING for w in self.workers):
@@ -204,15 +206,17 @@ class Generation:
         if before != GONE:
             self._loop.forget(worker.channel.fileno())
         self._hear_last_words(worker)
-        self._give_place(worker)
         worker.close()
         if worker.replaces is not None:
             worker.replaces.replacement = None
+            worker.tell_settled(f"the new worker has ended: {reason}.")
         expected = is_clean and (before == DRAINING or self.is_ending)
         if not expected:
-            self.has_aborted = True
+            self.aborted += 1
             if worker.failure is None:
-                self._log.error(f"{worker} has ended: {reason}")
+                lost = self._places.tell_requests(worker)
+                self._log.error(f"{worker} has ended: {reason}" + (f"; it had {lost}" if lost else ""))
+        self._places.give(worker.place)
         if self._trial is not None and not self.is_ending:
             return self._fail(worker.failure or {"why": f"{worker} has ended: {reason}", "code": 1})
         if not self.is_ending and worker.slot < self.wanted:
@@ -247,7 +251,7 @@ class Generation:
 
     def _launch(self, slot: int) -> WorkerProcess | None:
         try:
-            worker = self.launcher.launch(slot, self._take_place())
+            worker = self.launcher.launch(slot, self._places.take())
         except OSError as error:
             self._log.error(f"worker {slot} cannot be started: {error.strerror}; tried again in a second")
             self._restarts.append(self._loop.after(1.0, lambda: self._refill(slot)))

@@ -49,6 +49,8 @@ class WorkerProcess:
         self.leaving_because = ""
         self.replaces: WorkerProcess | None = None
         self.replacement: WorkerProcess | None = None
+        # Called once, when it serves in the place of another, or never will: with its pid and why not.
+        self.when_settled: Callable[[int, str], None] | None = None
 
     def __repr__(self) -> str:
         return f"worker {self.slot} (pid {self.pid}, generation {self.generation})"
@@ -56,6 +58,12 @@ class WorkerProcess:
     def tell(self, what: str, **more: object) -> None:
         """Send it a command; one that has gone hears nothing."""
         self.channel.send({"do": what, **more})
+
+    def tell_settled(self, why_not: str) -> None:
+        """Call `when_settled`, if somebody waits."""
+        call, self.when_settled = self.when_settled, None
+        if call is not None:
+            call(0 if why_not else self.pid, why_not)
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal, if it still lives."""
@@ -82,7 +90,7 @@ class WorkerProcess:
 class Launcher:
     """Forks workers from the calling process, which has one thread.
 
-    directory: where the application is loaded.
+    directory: where the application is loaded. scoreboard: its descriptor, the supervisor's.
     in_child: called in each child first; closes what only the parent may hold, forgets its signal handlers.
     """
 
@@ -93,6 +101,7 @@ class Launcher:
         listeners: Sequence[Listener],
         generation: int,
         directory: str,
+        scoreboard: int,
         in_child: Callable[[], None],
     ) -> None:
         self.settings = settings
@@ -100,6 +109,7 @@ class Launcher:
         self.listeners = listeners
         self.generation = generation
         self.directory = directory
+        self.scoreboard = scoreboard
         self._in_child = in_child
 
     def launch(self, slot: int, place: int) -> WorkerProcess:
@@ -117,6 +127,21 @@ class Launcher:
             os.close(writer)
         return worker
 
+    def job(self, slot: int, place: int, channel: Channel, stacks: int) -> Job:
+        """What a worker needs to know, in its own process."""
+        return Job(
+            self.settings,
+            self.target,
+            self.listeners,
+            directory=self.directory,
+            scoreboard=self.scoreboard,
+            slot=slot,
+            place=place,
+            generation=self.generation,
+            channel=channel,
+            stacks=stacks,
+        )
+
     def close(self) -> None:
         """No more workers will be asked for."""
 
@@ -131,18 +156,7 @@ class Launcher:
         try:
             self._in_child()
             worker.close()
-            job = Job(
-                self.settings,
-                self.target,
-                self.listeners,
-                directory=self.directory,
-                slot=worker.slot,
-                place=worker.place,
-                generation=self.generation,
-                channel=theirs,
-                stacks=stacks,
-            )
-            run_worker(job)
+            run_worker(self.job(worker.slot, worker.place, theirs, stacks))
         finally:
             # Whatever went wrong: this process is not the supervisor.
             leave(1)

@@ -60,6 +60,20 @@ class Listener:
     def __repr__(self) -> str:
         return f"<Listener {self.url}>"
 
+    @classmethod
+    def inherit(cls, descriptor: int, address: str, server_name: str, made_path: str) -> Listener:
+        """The listener that `bequeath` told of, in another program that has its descriptor."""
+        opened = socket.socket(fileno=descriptor)
+        opened.setblocking(False)
+        opened.set_inheritable(False)
+        listener = cls(opened, made_path=made_path)
+        listener.address, listener.server_name = address, server_name
+        return listener
+
+    def bequeath(self) -> tuple[int, str, str, str]:
+        """What another program needs to go on with it; then `disown` here."""
+        return self.socket.fileno(), self.address, self.server_name, self._made_path
+
     def disown(self) -> None:
         """Leave the unix path to another process: closing no longer removes it."""
         self._made_path = ""

@@ -58,7 +58,7 @@ class Reloader:
     def _begin(self) -> None:
         supervisor = self._supervisor
         self.is_under_way = True
-        supervisor.announce("reloading")
+        supervisor.announcer.tell("reloading")
         try:
             settings = supervisor.load_settings()
             before = supervisor.listeners
@@ -91,6 +91,7 @@ class Reloader:
                 supervisor.log.info(f"listening on {listener.url}")
         supervisor.settings, supervisor.listeners = new.settings, listeners
         supervisor.log.level = new.settings.log_level
+        supervisor.watchman.take_settings(new.settings)
         for listener in removed:
             listener.close()
         supervisor.log.info(f"generation {new.number} serves")
@@ -111,7 +112,8 @@ class Reloader:
             supervisor.log.error(
                 f"reload failed, nothing has changed: {outcome.reason}\n{outcome.traceback}".rstrip()
             )
-        supervisor.announce("reloaded" if outcome.is_good else "reload_failed", generation=outcome.generation)
+        what = "reloaded" if outcome.is_good else "reload_failed"
+        supervisor.announcer.tell(what, generation=outcome.generation)
         waiting, self._waiting = self._waiting, []
         for done in waiting:
             done(outcome)

@@ -94,21 +94,50 @@ class Server:
         self.stop()
 
 
+class Seat:
+    """Where a worker stands among others: its place in the scoreboard, its slot, its generation.
+
+    scoreboard: the descriptor of the memory that all share.
+    """
+
+    def __init__(self, scoreboard: int, place: int, slot: int, generation: int) -> None:
+        self.scoreboard = scoreboard
+        self.place = place
+        self.slot = slot
+        self.generation = generation
+
+    def keywords(self) -> dict[str, int]:
+        """As the engine calls them."""
+        return {
+            "scoreboard_fd": self.scoreboard,
+            "place": self.place,
+            "slot": self.slot,
+            "generation": self.generation,
+        }
+
+
 class Service:
     """An engine with its application threads. Closes the listeners it was given.
 
-    is_running: it was started.
+    seat: in a worker; None when nobody looks on. is_running: it was started.
     """
 
     def __init__(
-        self, settings: Settings, application: WSGIApplication, listeners: Sequence[Listener]
+        self,
+        settings: Settings,
+        application: WSGIApplication,
+        listeners: Sequence[Listener],
+        seat: Seat | None = None,
     ) -> None:
         self.listeners = listeners
         self.is_running = False
         descriptors = [
             (listener.socket.fileno(), listener.server_name, listener.server_port) for listener in listeners
         ]
-        self.engine = Engine(descriptors, settings.engine_options())
+        options = settings.engine_options()
+        self.engine = (
+            Engine(descriptors, options, **seat.keywords()) if seat else Engine(descriptors, options)
+        )
         self._threads = [
             threading.Thread(
                 target=serve_exchanges,

@@ -9,27 +9,31 @@ from __future__ import annotations
 import functools
 import os
 import signal
+import time
 
 from ._engine import adopt_orphans
+from .announcer import Announcer
+from .control import ControlServer
 from .errors import AppImportError, AppLoadError, BarkeepError, SettingError
 from .generation import Generation
 from .launcher import Launcher, reason_of
 from .loop import Loop
+from .places import Places
 from .process_log import ProcessLog
 from .reloading import Reloader
 from .signals import Signals
+from .supervisor_commands import SupervisorCommands
+from .upgrade import Inheritance, Upgrader
+from .watchman import Watchman
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from .channel import Message
     from .launcher import WorkerProcess
     from .listeners import Listener
     from .settings import Settings
-
-# Worker processes at once: two generations of the most workers there can be.
-PLACES = 512
 
 EXIT_DONE = 0
 EXIT_ABORTED = 1
@@ -51,7 +55,9 @@ class Supervisor:
     """One running barkeep. `run` blocks; the caller owns the listeners it starts with, and closes them.
 
     target: what the command line calls the application. load_settings: reads all sources again, for a reload.
-    directory: where it was started; --chdir is relative to it.
+    directory: where it was started; --chdir is relative to it. environ: as it was then.
+    control: the control socket, closed by us; None for none.
+    inheritance: in an upgrade, what is taken over from the supervisor before this one.
     """
 
     def __init__(
@@ -61,24 +67,39 @@ class Supervisor:
         listeners: Sequence[Listener],
         load_settings: Callable[[], Settings],
         directory: str,
+        environ: Mapping[str, str],
+        control: Listener | None = None,
+        inheritance: Inheritance | None = None,
     ) -> None:
+        self.began_s = time.monotonic()
         self.target = target
         self.settings = settings
         self.listeners = list(listeners)
         self.load_settings = load_settings
-        self._directory = directory
+        self.directory = directory
+        self.environ = dict(environ)
         self.log = ProcessLog(settings.log_level)
         self.loop = Loop(self.log.fault)
+        self.places = Places()
         # Those that live, the oldest first; at most one is on trial.
         self.generations: list[Generation] = []
         self.current: Generation | None = None
-        self.generations_made = 0
+        self.announcer = Announcer(self)
         self.reloader = Reloader(self)
+        self.upgrader = Upgrader(self)
+        self.watchman = Watchman(self)
+        commands = SupervisorCommands(self)
+        self.control: ControlServer | None = None
+        if control is not None:
+            self.loop.source = self.control = ControlServer(control, commands.handle, self.log.write)
         self.is_stopping = False
+        self._inheritance = inheritance
+        self._when_stopped: list[Callable[[int], None]] = []
+        self._generations_made = 0
         self._exit_code: int | None = None
         self._failure: Message | None = None
-        self._has_aborted = False
-        self._free_places = list(range(PLACES - 1, -1, -1))
+        self._aborted = 0
+        self._is_handed_over = False
 
     def run(self) -> int:
         """Serve until a signal or a command stops it; the result is the exit code.
@@ -89,12 +110,16 @@ class Supervisor:
         with Signals(HANDLED) as signals:
             self._signals = signals
             self.loop.watch(signals.fileno(), self._take_signals)
+            self.announcer.tell("starting")
             first = self.make_generation(self.settings, self.listeners)
             first.on_ready = self._first_is_ready
             first.on_failed = self._first_has_failed
             first.start(self.workers_wanted(self.settings), settle_s=0.0)
             while self._exit_code is None:
                 self.loop.turn()
+        if self.control is not None and not self._is_handed_over:
+            self.control.close()
+        self.places.close()
         if self._failure is not None:
             raise _error_of(self._failure)
         return self._exit_code
@@ -103,17 +128,29 @@ class Supervisor:
 
     def make_generation(self, settings: Settings, listeners: Sequence[Listener]) -> Generation:
         """A generation that has not started yet. The caller sets its callbacks and starts it."""
-        self.generations_made += 1
-        generation = Generation(
-            functools.partial(self._make_launcher, settings, listeners, self.generations_made),
-            self.loop,
-            self.log,
-            self._take_place,
-            self._give_place,
-        )
+        self._generations_made += 1
+        make_launcher = functools.partial(self._make_launcher, settings, listeners, self._generations_made)
+        generation = Generation(make_launcher, self.loop, self.log, self.places)
         generation.on_gone = self._is_gone
         self.generations.append(generation)
         return generation
+
+    def workers_wanted(self, settings: Settings) -> int:
+        """How many workers these settings mean."""
+        return self.watchman.choose_workers(settings.workers)
+
+    def workers_by_slot(self) -> list[WorkerProcess]:
+        """Every living worker; those of one slot the oldest first."""
+        workers = [worker for generation in self.generations for worker in generation.workers]
+        return sorted(workers, key=lambda worker: (worker.slot, worker.began_s))
+
+    def state(self) -> str:
+        """What the server as a whole is doing, for status."""
+        if self.is_stopping:
+            return "stopping"
+        if self.current is None:
+            return "starting"
+        return "reloading" if self.reloader.is_under_way else "serving"
 
     def _make_launcher(self, settings: Settings, listeners: Sequence[Listener], number: int) -> Launcher:
         kind: type[Launcher] = Launcher
@@ -121,36 +158,42 @@ class Supervisor:
             from .zygote import ZygoteLauncher
 
             kind = ZygoteLauncher
-        directory = os.path.join(self._directory, settings.chdir)
-        return kind(settings, self.target, listeners, number, directory, self._in_child)
-
-    def workers_wanted(self, settings: Settings) -> int:
-        """How many workers these settings mean."""
-        return 1 if settings.workers == "auto" else int(settings.workers)
+        directory = os.path.join(self.directory, settings.chdir)
+        scoreboard = self.places.scoreboard.fileno()
+        return kind(settings, self.target, listeners, number, directory, scoreboard, self._in_child)
 
     def _first_is_ready(self, generation: Generation) -> None:
         self.current = generation
+        if self._inheritance is not None:
+            self._inheritance.tell_ready()
         for listener in self.listeners:
             self.log.info(f"listening on {listener.url}")
+        self.announcer.tell("generation_loaded", generation=generation.number)
 
     def _first_has_failed(self, _generation: Generation, failure: Message) -> None:
         self._failure = failure
 
     def _is_gone(self, generation: Generation) -> None:
         self.generations.remove(generation)
-        self._has_aborted = self._has_aborted or generation.has_aborted
-        if not self.generations and (self.is_stopping or self._failure is not None):
-            self._exit_code = EXIT_ABORTED if self._has_aborted else EXIT_DONE
+        self._aborted += generation.aborted
+        self._end_if_all_is_done()
 
-    def _take_place(self) -> int:
-        return self._free_places.pop()
-
-    def _give_place(self, worker: WorkerProcess) -> None:
-        self._free_places.append(worker.place)
+    def _end_if_all_is_done(self) -> None:
+        if self.generations or not (self.is_stopping or self._failure is not None):
+            return
+        if self._is_handed_over and os.getpid() == 1:
+            # The container lives as long as process 1: it stays, and stands in front of the new supervisor.
+            return
+        self._exit_code = EXIT_ABORTED if self._aborted else EXIT_DONE
+        for call in self._when_stopped:
+            call(self._aborted)
 
     def _in_child(self) -> None:
         """After a fork, in the child: what is the supervisor's alone is closed and forgotten."""
         self._signals.__exit__(None, None, None)
+        self.upgrader.abandon()
+        if self.control is not None:
+            self.control.abandon()
         for generation in self.generations:
             generation.launcher.close()
             for worker in generation.workers:
@@ -160,11 +203,10 @@ class Supervisor:
 
     def _take_signals(self) -> None:
         for number in self._signals.take():
-            self._obey(number)
-
-    def announce(self, what: str, **details: object) -> None:
-        """Tell whoever wants to know what has happened."""
-        self.log.debug(f"{what} {details}")
+            if self._is_handed_over and number != signal.SIGCHLD:
+                os.kill(self.upgrader.pid, number)
+            else:
+                self._obey(number)
 
     def _obey(self, number: signal.Signals) -> None:
         match number:
@@ -179,6 +221,8 @@ class Supervisor:
             case signal.SIGHUP if not self.is_stopping:
                 self.log.info("SIGHUP: loading a new generation")
                 self.reloader.ask()
+            case signal.SIGUSR2 if not self.is_stopping:
+                self.upgrader.ask()
             case signal.SIGUSR1:
                 self.reopen_logs()
             case signal.SIGTTIN | signal.SIGTTOU if self.current is not None:
@@ -193,10 +237,14 @@ class Supervisor:
                 return
             if pid == 0:
                 return
-            for generation in list(self.generations):
-                for worker in list(generation.workers):
-                    if worker.pid == pid:
-                        generation.has_ended(worker, reason_of(status), is_clean=status == 0)
+            for worker in self.workers_by_slot():
+                if worker.pid == pid:
+                    self._generation_of(worker).has_ended(worker, reason_of(status), is_clean=status == 0)
+            if self._is_handed_over and pid == self.upgrader.pid:
+                self._exit_code = os.waitstatus_to_exitcode(status) % 256
+
+    def _generation_of(self, worker: WorkerProcess) -> Generation:
+        return next(generation for generation in self.generations if worker in generation.workers)
 
     # -- what operators ask for ---------------------------------------------------------------------
 
@@ -209,36 +257,60 @@ class Supervisor:
         """Have so many workers, at least one."""
         if self.current is not None and not self.is_stopping:
             workers = max(1, workers)
-            self.log.info(f"{workers} workers from now on")
+            self.log.info(f"workers from now on: {workers}")
             self.current.scale(workers)
 
     def stop(self, why: str) -> None:
-        """Take nothing new, finish what was begun, end."""
+        """Take nothing new, finish what was begun, end; with --lame-duck, go on for a while first."""
         if self.is_stopping:
             return
         self.is_stopping = True
         self.log.info(why)
-        self._drain_all()
-
-    def _drain_all(self) -> None:
-        for listener in self.listeners:
-            listener.close()
-        for generation in list(self.generations):
-            generation.drain("the server stops", self.settings.graceful_timeout)
-        if not self.generations:
-            self._exit_code = EXIT_DONE
+        self.announcer.tell("stopping")
+        if self.settings.lame_duck and self.generations:
+            self.log.info(f"accepting for {self.settings.lame_duck:g} s more (--lame-duck)")
+            for generation in self.generations:
+                generation.tell_all("lame_duck")
+            self.loop.after(self.settings.lame_duck, self._drain_all)
+        else:
+            self._drain_all()
 
     def abort(self, why: str) -> None:
         """End now; what is unfinished is cut and logged."""
         self.is_stopping = True
-        self._has_aborted = True
+        self._aborted += 1
         self.log.warning(why)
-        for listener in self.listeners:
-            listener.close()
+        self._close_listeners()
         for generation in list(self.generations):
             generation.abort()
-        if not self.generations:
-            self._exit_code = EXIT_ABORTED
+        self._end_if_all_is_done()
+
+    def when_stopped(self, call: Callable[[int], None]) -> None:
+        """Call at the very end, with how many workers had to abort something."""
+        self._when_stopped.append(call)
+
+    def hand_over(self, pid: int) -> None:
+        """Another supervisor serves now: let go of all that it has too, finish what was begun."""
+        self.log.info(f"upgrade: process {pid} serves now; finishing what was begun")
+        self._is_handed_over = True
+        self.announcer.tell("handed_over", pid=pid)
+        for listener in self.listeners:
+            listener.disown()
+        if self.control is not None:
+            self.control.abandon()
+            self.loop.source = None
+        self.is_stopping = True
+        self._drain_all()
+
+    def _drain_all(self) -> None:
+        self._close_listeners()
+        for generation in list(self.generations):
+            generation.drain("the server stops", self.settings.graceful_timeout)
+        self._end_if_all_is_done()
+
+    def _close_listeners(self) -> None:
+        for listener in self.listeners:
+            listener.close()
 
 
 def _error_of(failure: Message) -> BarkeepError:

@@ -59,6 +59,7 @@ class Job:
         "generation",
         "listeners",
         "place",
+        "scoreboard",
         "settings",
         "slot",
         "stacks",
@@ -72,6 +73,7 @@ class Job:
         listeners: Sequence[Listener],
         *,
         directory: str,
+        scoreboard: int,
         slot: int,
         place: int,
         generation: int,
@@ -82,6 +84,7 @@ class Job:
         self.target = target
         self.listeners = listeners
         self.directory = directory
+        self.scoreboard = scoreboard
         self.slot = slot
         self.place = place
         self.generation = generation
@@ -153,11 +156,13 @@ class Worker:
         sys.setswitchinterval(self._settings.switch_interval)
 
     def _make_service(self, application: WSGIApplication) -> None:
-        from .server import Service
+        from .server import Seat, Service
         from .warm_up import warm_up
 
         warm_up(application, self._settings)
-        self._service = Service(self._settings, application, self._job.listeners)
+        job = self._job
+        seat = Seat(job.scoreboard, job.place, job.slot, job.generation)
+        self._service = Service(self._settings, application, job.listeners, seat)
 
     # -- what the supervisor says -------------------------------------------------------------------
 
@@ -180,6 +185,8 @@ class Worker:
                 self._drain(float(message["timeout_s"]))
             case "abort":
                 self._abort()
+            case "lame_duck":
+                pass
             case "reopen_logs" if service is not None:
                 service.engine.reopen_logs()
             case unknown:

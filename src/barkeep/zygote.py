@@ -17,7 +17,7 @@ from .launcher import Launcher, WorkerProcess
 from .loop import Loop
 from .process_log import ProcessLog
 from .signals import Signals
-from .worker import Job, describe_failure, leave, load, run_worker
+from .worker import describe_failure, leave, load, run_worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,18 +107,8 @@ class Zygote:
         try:
             self._signals.__exit__(None, None, None)
             self._channel.close()
-            job = Job(
-                launcher.settings,
-                launcher.target,
-                launcher.listeners,
-                directory=launcher.directory,
-                slot=message["slot"],
-                place=message["place"],
-                generation=launcher.generation,
-                channel=Channel(socket.socket(fileno=channel)),
-                stacks=stacks,
-            )
-            run_worker(job, self._application)
+            end = Channel(socket.socket(fileno=channel))
+            run_worker(launcher.job(message["slot"], message["place"], end, stacks), self._application)
         finally:
             leave(1)
 
@@ -147,9 +137,10 @@ class ZygoteLauncher(Launcher):
         listeners: Sequence[Listener],
         generation: int,
         directory: str,
+        scoreboard: int,
         in_child: Callable[[], None],
     ) -> None:
-        super().__init__(settings, target, listeners, generation, directory, in_child)
+        super().__init__(settings, target, listeners, generation, directory, scoreboard, in_child)
         self.on_failed: Callable[[Message], None] = _ignore
         self.on_forked: Callable[[int, int], None] = _ignore
         self.on_ended: Callable[[int, int], None] = _ignore
