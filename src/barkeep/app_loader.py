@@ -44,6 +44,19 @@ def load_application(text: str) -> WSGIApplication:
     the user's traceback, when their code raised.
     """
     target = parse_target(text)
+    found_name, found = _load(target)
+    return _checked_application(target, found_name, found, was_made=target.call is not None)
+
+
+def load_object(text: str) -> object:
+    """The same for any object, such as the operator's hooks; a class is called without arguments."""
+    target = parse_target(text)
+    name, found = _load(target)
+    return _call_factory(target, name, found) if isinstance(found, type) else found
+
+
+def _load(target: Target) -> tuple[str, object]:
+    """What a target names, made when it is a call; and its name for errors."""
     if target.directory:
         sys.path[:] = [target.directory] + [entry for entry in sys.path if entry != target.directory]
     module = _import_module(target)
@@ -51,7 +64,7 @@ def load_application(text: str) -> WSGIApplication:
     if target.call is not None:
         found = _call_factory(target, found_name, found)
         found_name = target.text.partition(":")[2]
-    return _checked_application(target, found_name, found, was_made=target.call is not None)
+    return found_name, found
 
 
 def _import_module(target: Target) -> ModuleType:
