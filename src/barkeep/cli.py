@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, NoReturn
 
+    from .hooks import Hooks
     from .listeners import Listener
 
 EXIT_DONE = 0
@@ -168,21 +169,42 @@ def _run(argv: Sequence[str]) -> int:
         print(f"application {words.target} loads: {application!r}")
         return EXIT_DONE
 
+    return _supervise(words, settings, directory)
+
+
+def _supervise(words: Words, settings: Settings, directory: str) -> int:
+    from .config_sources import load_settings
     from .listeners import open_listeners
+    from .privileges import resolve
     from .supervisor import Supervisor
-    from .upgrade import Inheritance
+    from .systemd_notify import Notifier
+    from .upgrade import Inheritance, close_unused
 
     def load_again() -> Settings:
         return load_settings(words.typed, os.environ, directory)
 
     started_with = dict(os.environ)
     inheritance = Inheritance.take(os.environ)
+    notifier = Notifier.from_environ(os.environ)
+    resolve(settings.user, settings.group)
+    hooks = _load_hooks(settings)
     # Before the application: a port in use is told at once, not after its import.
-    listeners = open_listeners(settings, os.environ, inheritance.listeners if inheritance else ())
-    control = inheritance.control if inheritance else _open_control(settings)
+    inherited = inheritance.listeners if inheritance else []
+    listeners = open_listeners(settings, os.environ, inherited)
     try:
+        close_unused(inherited, listeners)
+        control = inheritance.control if inheritance else _open_control(settings)
         supervisor = Supervisor(
-            words.target, settings, listeners, load_again, directory, started_with, control, inheritance
+            words.target,
+            settings,
+            listeners,
+            load_again,
+            directory,
+            started_with,
+            control,
+            inheritance,
+            hooks,
+            notifier,
         )
         return supervisor.run()
     finally:
@@ -190,8 +212,24 @@ def _run(argv: Sequence[str]) -> int:
             listener.close()
 
 
+def _load_hooks(settings: Settings) -> Hooks | None:
+    if not settings.hooks:
+        return None
+    from .app_loader import prepare_import_path
+    from .hooks import load_hooks
+    from .process_log import ProcessLog
+
+    before = list(sys.path)
+    prepare_import_path(settings.pythonpath)
+    try:
+        return load_hooks(settings.hooks, ProcessLog(settings.log_level).write)
+    finally:
+        # A worker imports from where the release is when it starts, which may be elsewhere by then.
+        sys.path[:] = before
+
+
 def _open_control(settings: Settings) -> Listener | None:
-    """The control socket. Without a name or a path of its own a server goes without, when there is another."""
+    """The control socket; a server without a name or path of its own goes without when another has it."""
     from .control_path import open_control_socket
 
     try:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from .channel import Message
+    from .hooks import Hooks
     from .listeners import Listener
     from .settings import Settings
 
@@ -102,6 +103,7 @@ class Launcher:
         generation: int,
         directory: str,
         scoreboard: int,
+        hooks: Hooks,
         in_child: Callable[[], None],
     ) -> None:
         self.settings = settings
@@ -110,6 +112,7 @@ class Launcher:
         self.generation = generation
         self.directory = directory
         self.scoreboard = scoreboard
+        self.hooks = hooks
         self._in_child = in_child
 
     def launch(self, slot: int, place: int) -> WorkerProcess:
@@ -135,6 +138,7 @@ class Launcher:
             self.listeners,
             directory=self.directory,
             scoreboard=self.scoreboard,
+            hooks=self.hooks,
             slot=slot,
             place=place,
             generation=self.generation,

@@ -58,7 +58,7 @@ class Reloader:
     def _begin(self) -> None:
         supervisor = self._supervisor
         self.is_under_way = True
-        supervisor.announcer.tell("reloading")
+        supervisor.announcer.reloading()
         try:
             settings = supervisor.load_settings()
             before = supervisor.listeners
@@ -112,8 +112,8 @@ class Reloader:
             supervisor.log.error(
                 f"reload failed, nothing has changed: {outcome.reason}\n{outcome.traceback}".rstrip()
             )
-        what = "reloaded" if outcome.is_good else "reload_failed"
-        supervisor.announcer.tell(what, generation=outcome.generation)
+        serving = supervisor.current.number if supervisor.current is not None else 0
+        supervisor.announcer.reloaded(outcome, serving)
         waiting, self._waiting = self._waiting, []
         for done in waiting:
             done(outcome)

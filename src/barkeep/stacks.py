@@ -1,7 +1,7 @@
 """The Python stacks of a worker, also of one that is stuck: its fault handler writes them when signalled.
 
-The handler runs without the GIL, so it works while C code holds it. What it writes has no end mark: it is over
-when nothing has come for a moment.
+The handler runs without the GIL, so it works while C code holds it. What it writes has no end mark: it is
+over when nothing has come for a moment.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from .announcer import Announcer
 from .control import ControlServer
 from .errors import AppImportError, AppLoadError, BarkeepError, SettingError
 from .generation import Generation
+from .hooks import Hooks
 from .launcher import Launcher, reason_of
 from .loop import Loop
 from .places import Places
@@ -23,6 +24,7 @@ from .process_log import ProcessLog
 from .reloading import Reloader
 from .signals import Signals
 from .supervisor_commands import SupervisorCommands
+from .systemd_notify import Notifier
 from .upgrade import Inheritance, Upgrader
 from .watchman import Watchman
 
@@ -70,6 +72,8 @@ class Supervisor:
         environ: Mapping[str, str],
         control: Listener | None = None,
         inheritance: Inheritance | None = None,
+        hooks: Hooks | None = None,
+        notifier: Notifier | None = None,
     ) -> None:
         self.began_s = time.monotonic()
         self.target = target
@@ -84,7 +88,10 @@ class Supervisor:
         # Those that live, the oldest first; at most one is on trial.
         self.generations: list[Generation] = []
         self.current: Generation | None = None
-        self.announcer = Announcer(self)
+        self.hooks = hooks or Hooks(None, self.log.write)
+        self.announcer = Announcer(
+            settings, self.hooks, notifier or Notifier(), is_upgrade=inheritance is not None
+        )
         self.reloader = Reloader(self)
         self.upgrader = Upgrader(self)
         self.watchman = Watchman(self)
@@ -110,7 +117,7 @@ class Supervisor:
         with Signals(HANDLED) as signals:
             self._signals = signals
             self.loop.watch(signals.fileno(), self._take_signals)
-            self.announcer.tell("starting")
+            self.announcer.starting([listener.url for listener in self.listeners])
             first = self.make_generation(self.settings, self.listeners)
             first.on_ready = self._first_is_ready
             first.on_failed = self._first_has_failed
@@ -120,6 +127,7 @@ class Supervisor:
         if self.control is not None and not self._is_handed_over:
             self.control.close()
         self.places.close()
+        self.announcer.ended()
         if self._failure is not None:
             raise _error_of(self._failure)
         return self._exit_code
@@ -160,7 +168,9 @@ class Supervisor:
             kind = ZygoteLauncher
         directory = os.path.join(self.directory, settings.chdir)
         scoreboard = self.places.scoreboard.fileno()
-        return kind(settings, self.target, listeners, number, directory, scoreboard, self._in_child)
+        return kind(
+            settings, self.target, listeners, number, directory, scoreboard, self.hooks, self._in_child
+        )
 
     def _first_is_ready(self, generation: Generation) -> None:
         self.current = generation
@@ -168,7 +178,7 @@ class Supervisor:
             self._inheritance.tell_ready()
         for listener in self.listeners:
             self.log.info(f"listening on {listener.url}")
-        self.announcer.tell("generation_loaded", generation=generation.number)
+        self.announcer.serving(generation.number)
 
     def _first_has_failed(self, _generation: Generation, failure: Message) -> None:
         self._failure = failure
@@ -192,6 +202,7 @@ class Supervisor:
         """After a fork, in the child: what is the supervisor's alone is closed and forgotten."""
         self._signals.__exit__(None, None, None)
         self.upgrader.abandon()
+        self.announcer.in_child()
         if self.control is not None:
             self.control.abandon()
         for generation in self.generations:
@@ -237,9 +248,12 @@ class Supervisor:
                 return
             if pid == 0:
                 return
+            reason = reason_of(status)
+            if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+                reason += ": out of memory" if self.watchman.ran_out_of_memory() else ""
             for worker in self.workers_by_slot():
                 if worker.pid == pid:
-                    self._generation_of(worker).has_ended(worker, reason_of(status), is_clean=status == 0)
+                    self._generation_of(worker).has_ended(worker, reason, is_clean=status == 0)
             if self._is_handed_over and pid == self.upgrader.pid:
                 self._exit_code = os.waitstatus_to_exitcode(status) % 256
 
@@ -266,7 +280,7 @@ class Supervisor:
             return
         self.is_stopping = True
         self.log.info(why)
-        self.announcer.tell("stopping")
+        self.announcer.stopping(why.partition(":")[0])
         if self.settings.lame_duck and self.generations:
             self.log.info(f"accepting for {self.settings.lame_duck:g} s more (--lame-duck)")
             for generation in self.generations:
@@ -293,7 +307,7 @@ class Supervisor:
         """Another supervisor serves now: let go of all that it has too, finish what was begun."""
         self.log.info(f"upgrade: process {pid} serves now; finishing what was begun")
         self._is_handed_over = True
-        self.announcer.tell("handed_over", pid=pid)
+        self.announcer.handed_over(pid)
         for listener in self.listeners:
             listener.disown()
         if self.control is not None:

@@ -1,7 +1,7 @@
 """A new supervisor takes the place of the old one: another Barkeep or Python, the same listeners.
 
-The old one starts the new one as its child, with its listeners and its control socket. Only when the new one
-serves does the old one let go, finish what it has begun and end; should the new one fail, nothing has changed.
+The old one starts the new one as its child, with its listeners and its control socket. Only when the new
+one serves does the old one let go, finish what it has begun and end. Should it fail, nothing has changed.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Upgrader:
             "control": None if control is None else control.listener.bequeath(),
             "listeners": [listener.bequeath() for listener in supervisor.listeners],
         }
-        environ = {**supervisor.environ, VARIABLE: json.dumps(told)}
+        environ = {**supervisor.environ, **supervisor.announcer.environment(), VARIABLE: json.dumps(told)}
         words = [sys.executable, *sys.orig_argv[1:]]
         pid = os.fork()
         if pid:

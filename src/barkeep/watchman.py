@@ -1,6 +1,6 @@
 """Looks at the workers a few times a second: stalls, recycling, memory, and the service manager's watchdog.
 
-All that it knows of them stands in the scoreboard and in /proc; no worker is asked, so a stuck one is seen too.
+All that it knows of them stands in the scoreboard and in /proc. No worker is asked, so a stuck one is seen.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import time
 
 from .cpus import choose_workers, usable_cpus
 from .launcher import DRAINING, SERVING
-from .memory import memory_limit_bytes, usage
+from .memory import budget_bytes, memory_limit_bytes, out_of_memory_kills, own_bytes
 from .recycling import Bounds, Reading, due
 from .stacks import StackRequest
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 LOOK_S = 0.25
 # Reading the memory of a large process takes milliseconds.
 LOOKS_PER_MEASUREMENT = 8
-# Of the limit of the control group: the kernel ends the largest process at all of it.
-BUDGET_SHARE = 0.9
 
 
 class Watchman:
@@ -33,6 +31,7 @@ class Watchman:
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         self._looks = 0
+        self._kills = out_of_memory_kills()
         self._stalled: set[int] = set()
         self.take_settings(supervisor.settings)
         supervisor.loop.every(LOOK_S, self.look)
@@ -40,18 +39,18 @@ class Watchman:
     def take_settings(self, settings: Settings) -> None:
         """Bounds and budget of a new generation."""
         self._bounds = Bounds.of(settings)
-        self.budget_bytes: int | None = None
-        if settings.memory_budget == "auto":
-            limit = memory_limit_bytes()
-            self.budget_bytes = None if limit is None else int(limit * BUDGET_SHARE)
-        elif settings.memory_budget != "off":
-            self.budget_bytes = int(settings.memory_budget)
+        self.budget_bytes = budget_bytes(settings.memory_budget, memory_limit_bytes())
 
     def memory_bytes(self) -> dict[int, int]:
-        """Memory of each worker by process id: its own, and its share of what it has in common with others."""
+        """Memory of each worker by process id: its own, and its share of what it has in common."""
         pids = [worker.pid for worker in self._supervisor.workers_by_slot() if worker.pid]
-        measured = {pid: usage(pid) for pid in pids}
-        return {pid: used.pss for pid, used in measured.items() if used is not None}
+        measured = {pid: own_bytes(pid) for pid in pids}
+        return {pid: used.proportional_bytes for pid, used in measured.items() if used is not None}
+
+    def ran_out_of_memory(self) -> bool:
+        """Whether the kernel has killed a process of ours for memory since this was last asked."""
+        before, self._kills = self._kills, out_of_memory_kills()
+        return self._kills > before
 
     def choose_workers(self, wanted: int | str) -> int:
         """How many workers `--workers` means here and now."""

@@ -15,6 +15,7 @@ from .channel import Channel
 from .errors import AppImportError, AppLoadError, BarkeepError, SettingError
 from .loop import Loop
 from .process_log import ProcessLog
+from .process_title import set_title, worker_title
 from .signals import Signals
 
 TYPE_CHECKING = False
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
     from .channel import Message
+    from .hooks import Hooks
     from .listeners import Listener
     from .server import Service
     from .settings import Settings
@@ -57,6 +59,7 @@ class Job:
         "channel",
         "directory",
         "generation",
+        "hooks",
         "listeners",
         "place",
         "scoreboard",
@@ -74,6 +77,7 @@ class Job:
         *,
         directory: str,
         scoreboard: int,
+        hooks: Hooks,
         slot: int,
         place: int,
         generation: int,
@@ -85,6 +89,7 @@ class Job:
         self.listeners = listeners
         self.directory = directory
         self.scoreboard = scoreboard
+        self.hooks = hooks
         self.slot = slot
         self.place = place
         self.generation = generation
@@ -136,6 +141,7 @@ class Worker:
         try:
             if application is None:
                 application = load(self._settings, self._job.target, self._job.directory)
+                self._job.hooks.generation_loaded(generation=self._job.generation, pid=os.getpid())
             self._make_service(application)
         except BarkeepError as error:
             self._tell(describe_failure(error))
@@ -145,13 +151,20 @@ class Worker:
         self._loop.watch(self._signals.fileno(), self._take_signals)
         while self._exit_code is None:
             self._loop.turn()
+        reason = "finished" if self._exit_code == EXIT_FINISHED else "aborted"
+        job = self._job
+        job.hooks.worker_exiting(slot=job.slot, generation=job.generation, pid=os.getpid(), reason=reason)
         return self._exit_code
 
     def _prepare(self) -> None:
         import faulthandler
 
         faulthandler.register(STACKS_SIGNAL, file=self._job.stacks, all_threads=True)
-        for listener in self._job.listeners:
+        job = self._job
+        set_title(worker_title(job.slot, job.generation))
+        job.hooks.log = self._log.write
+        job.hooks.worker_started(slot=job.slot, generation=job.generation, pid=os.getpid())
+        for listener in job.listeners:
             listener.disown()
         sys.setswitchinterval(self._settings.switch_interval)
 
@@ -204,6 +217,8 @@ class Worker:
     # -- serving ------------------------------------------------------------------------------------
 
     def _serve(self, service: Service) -> None:
+        job = self._job
+        job.hooks.worker_ready(slot=job.slot, generation=job.generation, pid=os.getpid())
         try:
             service.start()
         except BarkeepError as error:
@@ -262,6 +277,7 @@ def load(settings: Settings, target: str, directory: str) -> WSGIApplication:
     directory: entered anew, for it may be a link that names another release now.
     """
     from .app_loader import load_application, prepare_import_path
+    from .privileges import drop, resolve, set_umask
 
     try:
         os.chdir(directory)
@@ -270,8 +286,10 @@ def load(settings: Settings, target: str, directory: str) -> WSGIApplication:
             f'the working directory "{directory}" cannot be entered: {error.strerror}.'
         ) from None
     prepare_import_path(settings.pythonpath)
-    if settings.umask is not None:
-        os.umask(settings.umask)
+    set_umask(settings.umask)
+    account = resolve(settings.user, settings.group)
+    if account is not None:
+        drop(account)
     return load_application(target)
 
 

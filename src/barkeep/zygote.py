@@ -16,6 +16,7 @@ from .errors import BarkeepError
 from .launcher import Launcher, WorkerProcess
 from .loop import Loop
 from .process_log import ProcessLog
+from .process_title import set_title, zygote_title
 from .signals import Signals
 from .worker import describe_failure, leave, load, run_worker
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
     from .channel import Message
+    from .hooks import Hooks
     from .listeners import Listener
     from .settings import Settings
 
@@ -67,10 +69,13 @@ class Zygote:
         from .fork_report import ForkReport
 
         launcher = self._launcher
+        launcher.hooks.log = self._log.write
+        set_title(zygote_title(launcher.generation))
         with ForkReport() as report:
             self._application = load(launcher.settings, launcher.target, launcher.directory)
         for line in report.findings():
             self._log.warning(f"preload: {line}")
+        launcher.hooks.generation_loaded(generation=launcher.generation, pid=os.getpid())
         gc.collect()
         gc.freeze()
 
@@ -138,9 +143,10 @@ class ZygoteLauncher(Launcher):
         generation: int,
         directory: str,
         scoreboard: int,
+        hooks: Hooks,
         in_child: Callable[[], None],
     ) -> None:
-        super().__init__(settings, target, listeners, generation, directory, scoreboard, in_child)
+        super().__init__(settings, target, listeners, generation, directory, scoreboard, hooks, in_child)
         self.on_failed: Callable[[Message], None] = _ignore
         self.on_forked: Callable[[int, int], None] = _ignore
         self.on_ended: Callable[[int, int], None] = _ignore
