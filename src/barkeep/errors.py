@@ -48,5 +48,18 @@ class RequestBodyError(BarkeepError, OSError):
     """`wsgi.input` cannot be read to its end: cut short, malformed or too slow."""
 
 
+class RequestTimeout(BaseException):
+    """Raised inside the application, wherever it is, when its request has passed --timeout.
+
+    The client has its 504 by then. Let it through; `finally` and `with` clean up. Not an Exception, as
+    KeyboardInterrupt is not: it comes from outside, at any line, and `except Exception` around a retry or a
+    job would take it for an error of that line and go on. Not raised while C code runs: the thread notices
+    when it is back in Python.
+    """
+
+
 class ClientGone(BarkeepError, OSError):
-    """The client closed the connection before its answer was complete. Nobody is left to answer."""
+    """The client closed the connection, or its request was timed out, before its answer was complete.
+
+    Nobody is left to answer.
+    """

@@ -35,6 +35,11 @@ class Timer:
         self.order = order
         self.call = call
 
+    @classmethod
+    def never(cls) -> Timer:
+        """One that is cancelled already, for a place where there is none yet."""
+        return cls(0.0, 0, None)
+
     def cancel(self) -> None:
         """Never call it."""
         self.call = None

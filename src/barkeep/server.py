@@ -13,15 +13,17 @@ from .errors import SettingError
 from .listeners import open_listeners
 from .settings import Settings
 from .signals import Signals
+from .watch import Watch
 from .wsgi import is_waiting, serve_exchanges
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
     from wsgiref.types import WSGIApplication
 
     from .listeners import Listener
+    from .watch import OnTimedOut
 
 EXIT_DONE = 0
 EXIT_ABORTED = 1
@@ -120,6 +122,10 @@ class Service:
     """An engine with its application threads. Closes the listeners it was given.
 
     seat: in a worker; None when nobody looks on. is_running: it was started.
+    watch: looks after deadlines; None when no setting asks for one. It has a thread of its own, because a
+    program that embeds us has no loop of ours to poll in, unless watches_itself is False: then the caller
+    polls it. on_too_many_stuck: called by the watch, once, when max_stuck_threads never came back; without it
+    the log says so. on_timed_out: as the watch calls it.
     """
 
     def __init__(
@@ -128,9 +134,14 @@ class Service:
         application: WSGIApplication,
         listeners: Sequence[Listener],
         seat: Seat | None = None,
+        *,
+        watches_itself: bool = True,
+        on_too_many_stuck: Callable[[], None] | None = None,
+        on_timed_out: OnTimedOut | None = None,
     ) -> None:
         self.listeners = listeners
         self.is_running = False
+        self._application = application
         descriptors = [
             (listener.socket.fileno(), listener.server_name, listener.server_port) for listener in listeners
         ]
@@ -138,31 +149,43 @@ class Service:
         self.engine = (
             Engine(descriptors, options, **seat.keywords()) if seat else Engine(descriptors, options)
         )
-        self._threads = [
-            threading.Thread(
-                target=serve_exchanges,
-                args=(self.engine, application),
-                name=f"barkeep-{number}",
-                # One that hangs in the application must not keep the process from ending.
-                daemon=True,
+        # Guards the two sets; told whenever a thread leaves the first.
+        self._changed = threading.Condition()
+        self._threads: set[threading.Thread] = set()
+        # Stuck in a request that was timed out, and replaced. They end when they come back; nobody waits for
+        # that.
+        self._quarantined: set[threading.Thread] = set()
+        self._wanted_threads = settings.threads
+        self._started_threads = 0
+        self.watch: Watch | None = None
+        self._watching: threading.Thread | None = None
+        if settings.timeout > 0 or any(timeout_s > 0 for _prefix, timeout_s in settings.timeout_for):
+            self.watch = Watch(
+                self.engine,
+                timeout_grace_s=settings.timeout_grace,
+                max_stuck_threads=settings.max_stuck_threads,
+                replace_thread=self._replace_thread,
+                on_too_many_stuck=on_too_many_stuck or self._tell_too_many_stuck,
+                on_timed_out=on_timed_out,
             )
-            for number in range(1, settings.threads + 1)
-        ]
+            if watches_itself:
+                self._watching = threading.Thread(target=self.watch.run, name="barkeep-watch", daemon=True)
 
     def start(self) -> None:
         """Begin to serve. Raises SettingError, with all of it closed again, when threads cannot be had."""
         self.is_running = True
         self.engine.start()
         try:
-            for thread in self._threads:
-                thread.start()
+            for _ in range(self._wanted_threads):
+                self._start_thread()
+            if self._watching is not None:
+                self._watching.start()
         except RuntimeError as error:
-            wanted = len(self._threads)
-            self._threads = [thread for thread in self._threads if thread.ident is not None]
+            wanted, started = self._wanted_threads, self._started_threads
             self.close()
             raise SettingError(
-                f"--threads must be as many as the system allows, found {wanted}; {len(self._threads)} were "
-                f"started ({error}). Use fewer, or raise the limit on processes."
+                f"--threads must be as many as the system allows, found {wanted}; {started} were started "
+                f"({error}). Use fewer, or raise the limit on processes."
             ) from None
 
     def drain(self) -> None:
@@ -178,23 +201,30 @@ class Service:
         self.engine.abort()
         self.engine.wait()
         if not self._join_threads(time.monotonic() + ABORTED_THREADS_TIMEOUT_S):
-            stuck = sum(thread.is_alive() for thread in self._threads)
+            stuck = len(self._threads)
             are = "thread is" if stuck == 1 else "threads are"
             self.engine.log("warning", f"{stuck} application {are} still inside the application")
+        if self.watch is not None and self._watching is not None and self._watching.ident is not None:
+            self.watch.stop()
+            self._watching.join()
+        # It knows us, and we know it: without this the engine's descriptors would stay open until the garbage
+        # collector comes.
+        self.watch = None
         self.engine.close()
 
     def wait_until_finished(self, timeout_s: float | None) -> bool:
         """After a drain: wait until every connection is closed and every thread has left the application.
 
-        It may still have to close an answer that is out. False when the time has passed before.
+        It may still have to close an answer that is out. Threads that were given up are not waited for. False
+        when the time has passed before.
         """
         give_up_at_s = None if timeout_s is None else time.monotonic() + timeout_s
         return self.engine.wait(timeout_s) and self._join_threads(give_up_at_s)
 
     @property
     def has_stuck_threads(self) -> bool:
-        """Whether an application thread is still inside the application."""
-        return any(thread.is_alive() for thread in self._threads)
+        """Whether an application thread is still inside the application, also one that was given up."""
+        return bool(self._threads or self._quarantined)
 
     def log_stacks(self, outcome: str) -> None:
         """One event in the log for each thread that is inside the application: where it stands."""
@@ -209,9 +239,49 @@ class Service:
             self.engine.log("warning", f"{thread.name} is inside the application, {outcome}\n{stack}")
 
     def _join_threads(self, give_up_at_s: float | None) -> bool:
-        for thread in self._threads:
-            thread.join(None if give_up_at_s is None else max(0.0, give_up_at_s - time.monotonic()))
-        return not self.has_stuck_threads
+        with self._changed:
+            timeout_s = None if give_up_at_s is None else max(0.0, give_up_at_s - time.monotonic())
+            return self._changed.wait_for(lambda: not self._threads, timeout_s)
+
+    def _start_thread(self) -> None:
+        """Raises RuntimeError when the system has no more threads."""
+        thread = threading.Thread(
+            target=self._serve,
+            name=f"barkeep-{self._started_threads + 1}",
+            # One that hangs in the application must not keep the process from ending.
+            daemon=True,
+        )
+        with self._changed:
+            thread.start()
+            self._started_threads += 1
+            self._threads.add(thread)
+
+    def _serve(self) -> None:
+        try:
+            serve_exchanges(self.engine, self._application)
+        finally:
+            with self._changed:
+                self._threads.discard(threading.current_thread())
+                self._quarantined.discard(threading.current_thread())
+                self._changed.notify_all()
+
+    def _replace_thread(self, ident: int) -> int:
+        """Stop waiting for a thread and start another; how many are stuck now."""
+        with self._changed:
+            given_up = {thread for thread in self._threads if thread.ident == ident}
+            self._threads -= given_up
+            self._quarantined |= given_up
+            self._changed.notify_all()
+            stuck = len(self._quarantined)
+        self._start_thread()
+        return stuck
+
+    def _tell_too_many_stuck(self) -> None:
+        self.engine.log(
+            "error",
+            "max_stuck_threads is reached: a thread that does not come back is not replaced any more. "
+            "Restart the program, and give what hangs a timeout of its own",
+        )
 
 
 def serve(application: WSGIApplication, /, **settings: object) -> int:
@@ -242,12 +312,13 @@ def run(settings: Settings, application: WSGIApplication, listeners: Sequence[Li
             service.engine.log("info", f"{stop_signal.name}: finishing what was begun")
             is_drained = _wait_for_drain(signals, service, settings.graceful_timeout)
     service.close()
+    exit_code = EXIT_DONE if is_drained else EXIT_ABORTED
     if service.has_stuck_threads:
         # Python would wait for them, or end them inside C code: leave without.
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(EXIT_ABORTED)
-    return EXIT_DONE if is_drained else EXIT_ABORTED
+        os._exit(exit_code)
+    return exit_code
 
 
 def _tell_end(service: Service, signals: Signals) -> None:

@@ -265,12 +265,12 @@ class Settings:
     )  # fmt: skip
 
     timeout = Setting(
-        duration(0.0, DAY_S), default=60.0, group=DEADLINES, short="-t",
+        duration(0.0, DAY_S), default=60.0, group=DEADLINES, short="-t", goes_to_engine=True,
         help="the application may take to its head, and between two chunks; then 504, or abort when the "
         "head is out. 0 is off",
     )  # fmt: skip
     timeout_for = Setting(
-        path_durations(), default=(), group=DEADLINES,
+        path_durations(), default=(), group=DEADLINES, goes_to_engine=True,
         help="the same for paths below a prefix, as /reports=5m; the longest prefix counts. Repeatable",
     )  # fmt: skip
     timeout_grace = Setting(

@@ -13,7 +13,7 @@ import threading
 
 from .channel import Channel
 from .errors import AppImportError, AppLoadError, BarkeepError, SettingError
-from .loop import Loop
+from .loop import Loop, Timer
 from .process_log import ProcessLog
 from .process_title import set_title, worker_title
 from .signals import Signals
@@ -134,6 +134,7 @@ class Worker:
         self._service: Service | None = None
         self._exit_code: int | None = None
         self._is_draining = False
+        self._next_look = Timer.never()
 
     def run(self, application: WSGIApplication | None) -> int:
         """Load, tell, and obey until there is an exit code."""
@@ -175,7 +176,15 @@ class Worker:
         warm_up(application, self._settings)
         job = self._job
         seat = Seat(job.scoreboard, job.place, job.slot, job.generation)
-        self._service = Service(self._settings, application, job.listeners, seat)
+        self._service = Service(
+            self._settings,
+            application,
+            job.listeners,
+            seat,
+            watches_itself=False,
+            on_too_many_stuck=self._ask_for_replacement,
+            on_timed_out=self._call_hook,
+        )
 
     # -- what the supervisor says -------------------------------------------------------------------
 
@@ -198,6 +207,8 @@ class Worker:
                 self._drain(float(message["timeout_s"]))
             case "abort":
                 self._abort()
+            case "kill_request" if service is not None:
+                service.engine.kill_request(message["connection"], message["number"])
             case "lame_duck":
                 pass
             case "reopen_logs" if service is not None:
@@ -225,6 +236,8 @@ class Worker:
             self._tell(describe_failure(error))
             self._exit_code = EXIT_SETTINGS
             return
+        if service.watch is not None:
+            self._loop.watch(service.watch.fileno(), self._look_after_deadlines)
         threading.Thread(target=self._tell_end, args=(service,), name="barkeep-end", daemon=True).start()
         self._tell({"is": "serving"})
 
@@ -234,6 +247,24 @@ class Worker:
         self._signals.wake()
         service.wait_until_finished(None)
         self._signals.wake()
+
+    def _look_after_deadlines(self) -> None:
+        watch = self._service.watch if self._service is not None else None
+        if watch is None:
+            return
+        watch.look()
+        next_look_s = watch.next_look_s()
+        if next_look_s is not None:
+            self._next_look.cancel()
+            self._next_look = self._loop.after(next_look_s, self._look_after_deadlines)
+
+    def _ask_for_replacement(self) -> None:
+        self._tell({"is": "stuck", "why": "too many of its threads never came back (--max-stuck-threads)"})
+
+    def _call_hook(self, request: str, age_s: float, ident: int, stack: str) -> None:
+        self._job.hooks.request_timed_out(
+            slot=self._job.slot, request=request, age_s=age_s, thread_ident=ident, stack=stack
+        )
 
     # -- the end ------------------------------------------------------------------------------------
 

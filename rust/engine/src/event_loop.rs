@@ -7,6 +7,7 @@ use crate::connections::Connections;
 use crate::ended::{Ended, TellEnd};
 use crate::exchange::Exchange;
 use crate::listener::{Accepted, Listener};
+use crate::overdue::Overdue;
 use crate::poller::{Ready, WAKER};
 use crate::reading::{Now, SCRATCH_BYTES, feed_inbox, receive};
 use crate::refusal::{self, refuse};
@@ -52,6 +53,8 @@ pub struct EventLoop {
     told_of_no_room: bool,
     is_drain_begun: bool,
     next_tick_ms: u64,
+    /// The application's deadlines.
+    overdue: Overdue,
     /// Looks at a queue that stood still, since it last moved.
     looks: u32,
 }
@@ -73,6 +76,7 @@ impl EventLoop {
             told_of_no_room: false,
             is_drain_begun: false,
             next_tick_ms: 0,
+            overdue: Overdue::default(),
             looks: 0,
         })
     }
@@ -104,6 +108,7 @@ impl EventLoop {
             }
             self.tick(now);
             self.shared.scoreboard.set(layout::CONNECTIONS, self.connections.len() as u64);
+            self.look_after_python(now);
             if !self.batch.is_empty() {
                 self.shared.hand_over.push(&mut self.batch);
                 self.shared.hand_over.give_way();
@@ -118,17 +123,23 @@ impl EventLoop {
     }
 
     /// How long the next wait may be: until the queue or the deadlines must be looked at.
-    fn timeout(&self) -> Option<Duration> {
+    fn timeout(&mut self) -> Option<Duration> {
         let until_tick = if self.connections.is_empty() && self.accepts_again_ms.is_none() {
             self.shared.scoreboard.is_shared.then_some(HEARTBEAT)
         } else {
             let now_ms = crate::clock::now_ms();
             Some(Duration::from_millis(self.next_tick_ms.saturating_sub(now_ms).max(1)))
         };
-        let until_look = self.shared.hand_over.look(self.looks);
-        match (until_tick, until_look) {
-            (Some(tick), Some(look)) => Some(tick.min(look)),
-            (tick, look) => tick.or(look),
+        let look = self.shared.hand_over.look(self.looks);
+        let until_overdue = self.overdue.until_look(&self.shared, look.is_busy);
+        [until_tick, look.again, until_overdue].into_iter().flatten().min()
+    }
+
+    /// Answers for an application that takes too long; while Python stands still nothing is accepted.
+    fn look_after_python(&mut self, now: Now) {
+        self.overdue.look(&self.shared, &self.connections, now);
+        if self.shared.is_stalled() && self.accepts_again_ms.is_none() && !self.is_drain_begun {
+            self.leave_listeners(now, "Python stands still");
         }
     }
 
@@ -246,6 +257,10 @@ impl EventLoop {
     }
 
     fn watch_listeners(&mut self, now: Now) {
+        if self.shared.is_stalled() && !self.is_drain_begun {
+            self.accepts_again_ms = Some(now.ms + NO_ROOM_PAUSE_MS);
+            return;
+        }
         self.accepts_again_ms = None;
         if self.is_drain_begun {
             return self.empty_accept_queues(now);
@@ -378,7 +393,7 @@ fn run_out(connection: &Arc<Connection>, state: &mut State, shared: &Arc<Shared>
 /// One line for a request that is cut by an abort.
 fn tell_unfinished(connection: &Connection, state: &State, shared: &Shared, now: Now) {
     let (head, first_byte_ns) = match &state.phase {
-        Phase::Serving(serving) => (&serving.head, serving.first_byte_ns),
+        Phase::Serving(serving) => (&serving.head, serving.times.first_byte_ns),
         Phase::Head(under_way) => (&under_way.head, under_way.first_byte_ns),
         Phase::Body(under_way) => (&under_way.head, under_way.first_byte_ns),
         Phase::Idle
