@@ -191,6 +191,7 @@ def _supervise(words: Words, settings: Settings, directory: str) -> int:
     # Before the application: a port in use is told at once, not after its import.
     inherited = inheritance.listeners if inheritance else []
     listeners = open_listeners(settings, os.environ, inherited)
+    control = None
     try:
         close_unused(inherited, listeners)
         control = inheritance.control if inheritance else _open_control(settings)
@@ -208,7 +209,7 @@ def _supervise(words: Words, settings: Settings, directory: str) -> int:
         )
         return supervisor.run()
     finally:
-        for listener in listeners:
+        for listener in [*listeners, *([control] if control else [])]:
             listener.close()
 
 

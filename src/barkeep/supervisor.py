@@ -58,7 +58,7 @@ class Supervisor:
 
     target: what the command line calls the application. load_settings: reads all sources again, for a reload.
     directory: where it was started; --chdir is relative to it. environ: as it was then.
-    control: the control socket, closed by us; None for none.
+    control: the control socket, or None; we close it too.
     inheritance: in an upgrade, what is taken over from the supervisor before this one.
     """
 
@@ -124,7 +124,7 @@ class Supervisor:
             first.start(self.workers_wanted(self.settings), settle_s=0.0)
             while self._exit_code is None:
                 self.loop.turn()
-        if self.control is not None and not self._is_handed_over:
+        if self.control is not None:
             self.control.close()
         self.places.close()
         self.announcer.ended()
@@ -311,6 +311,7 @@ class Supervisor:
         for listener in self.listeners:
             listener.disown()
         if self.control is not None:
+            self.control.listener.disown()
             self.control.abandon()
             self.loop.source = None
         self.is_stopping = True

@@ -17,7 +17,7 @@ from tests.behaviour.clients import WAIT_S, Address
 APPLICATION = f"{Path(__file__).with_name('applications.py')}:application"
 
 # What a developer may have set for other servers; a test says itself what it wants.
-FOREIGN_VARIABLES = ("PORT", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
+FOREIGN_VARIABLES = ("PORT", "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
 
 
 def clean_environ(**more: str) -> dict[str, str]:
@@ -27,7 +27,8 @@ def clean_environ(**more: str) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith("BARKEEP_") and name not in FOREIGN_VARIABLES
     }
-    return {**kept, **more}
+    # Servers of other tests would fight for the one of the default name.
+    return {**kept, "BARKEEP_CONTROL_SOCKET": "off", **more}
 
 
 def children_of(pid: int) -> list[int]:

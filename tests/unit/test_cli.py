@@ -24,6 +24,7 @@ def quiet_environment(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (site / "shop.py").write_text("def app(environ, start_response): return []\n")
     for variable in ("PORT", "LISTEN_PID", *(name for name in os.environ if name.startswith("BARKEEP_"))):
         monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("BARKEEP_CONTROL_SOCKET", "off")
 
 
 @pytest.fixture
