@@ -15,39 +15,30 @@ if TYPE_CHECKING:
 
 KIB = 1024
 
-# Share of the group's limit that --memory-budget auto means. The rest is for what is not counted (page cache
-# that is in use, kernel memory, a replacement that starts before its worker goes).
-BUDGET_SHARE = 0.9
-
 
 class Usage:
-    """What one process uses.
+    """What one process uses, in bytes.
 
-    private_bytes: its own, which its end would give back; swapped out or not.
-    proportional_bytes: with its share of what it has in common with others (PSS); a group's can be added up.
-    resident_bytes: all that it has in memory (RSS).
+    private: its own, which its end would give back; swapped out or not.
+    pss: with its share of what it has in common with others; those of a group can be added up.
+    rss: all that it has in memory.
     is_estimate: the system did not tell the first two exactly.
     """
 
-    __slots__ = ("is_estimate", "private_bytes", "proportional_bytes", "resident_bytes")
+    __slots__ = ("is_estimate", "private", "pss", "rss")
 
-    def __init__(
-        self, private_bytes: int, proportional_bytes: int, resident_bytes: int, is_estimate: bool = False
-    ) -> None:
-        self.private_bytes = private_bytes
-        self.proportional_bytes = proportional_bytes
-        self.resident_bytes = resident_bytes
+    def __init__(self, private: int, pss: int, rss: int, is_estimate: bool = False) -> None:
+        self.private = private
+        self.pss = pss
+        self.rss = rss
         self.is_estimate = is_estimate
 
     def __repr__(self) -> str:
         about = ", estimated" if self.is_estimate else ""
-        return (
-            f"Usage(private {self.private_bytes}, proportional {self.proportional_bytes}, "
-            f"resident {self.resident_bytes}{about})"
-        )
+        return f"Usage(private {self.private}, pss {self.pss}, rss {self.rss}{about})"
 
 
-def own_bytes(pid: int, root: str = "/") -> Usage | None:
+def usage(pid: int, root: str = "/") -> Usage | None:
     """What a process uses now; None when it has ended or the system does not tell.
 
     The kernel walks all pages of the process for it, which takes milliseconds for a large one: every few
@@ -66,8 +57,8 @@ def own_bytes(pid: int, root: str = "/") -> Usage | None:
 
 def group_bytes(pids: Iterable[int], root: str = "/") -> int:
     """What these processes use together, each shared page counted once. Those that have ended use nothing."""
-    usages = (own_bytes(pid, root) for pid in pids)
-    return sum(usage.proportional_bytes for usage in usages if usage is not None)
+    usages = (usage(pid, root) for pid in pids)
+    return sum(used.pss for used in usages if used is not None)
 
 
 def memory_limit_bytes(root: str = "/") -> int | None:
@@ -83,18 +74,6 @@ def memory_limit_bytes(root: str = "/") -> int | None:
     total_kib = keyed_number(read(os.path.join(root, "proc/meminfo")), "MemTotal")
     is_absurd = smallest is not None and smallest > (total_kib * KIB if total_kib else 2**60)
     return None if is_absurd else smallest
-
-
-def budget_bytes(setting: int | str, limit_bytes: int | None) -> int | None:
-    """What --memory-budget means under a group's limit; None for no budget.
-
-    setting: bytes, "auto" or "off".
-    """
-    if isinstance(setting, int):
-        return setting
-    if setting == "off" or limit_bytes is None:
-        return None
-    return int(limit_bytes * BUDGET_SHARE)
 
 
 def out_of_memory_kills(root: str = "/") -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from barkeep.memory import budget_bytes, group_bytes, memory_limit_bytes, out_of_memory_kills, own_bytes
+from barkeep.memory import group_bytes, memory_limit_bytes, out_of_memory_kills, usage
 from tests.unit.fake_system import GIB, V1_MEMORY_MOUNT, V2_MOUNT, FakeSystem
 
 MIB = 1024**2
@@ -37,33 +37,33 @@ def system(tmp_path: Path) -> FakeSystem:
 
 def test_private_memory_is_all_that_is_private_and_what_was_swapped_out(system: FakeSystem) -> None:
     system.write("proc/7/smaps_rollup", ROLLUP)
-    usage = own_bytes(7, system.root)
-    assert usage is not None
-    assert usage.private_bytes == (1 + 8 + 1 + 2) * MIB
-    assert usage.proportional_bytes == 20 * MIB
-    assert usage.resident_bytes == 40 * MIB
-    assert not usage.is_estimate
+    used = usage(7, system.root)
+    assert used is not None
+    assert used.private == (1 + 8 + 1 + 2) * MIB
+    assert used.pss == 20 * MIB
+    assert used.rss == 40 * MIB
+    assert not used.is_estimate
 
 
 def test_process_that_may_not_be_looked_into_is_estimated_without_its_files(system: FakeSystem) -> None:
     # size resident shared text lib data dt, in pages
     system.write("proc/7/statm", "9000 1000 300 1 0 5000 0\n")
-    usage = own_bytes(7, system.root)
-    assert usage is not None
-    assert (usage.private_bytes, usage.resident_bytes) == (700 * PAGE, 1000 * PAGE)
-    assert usage.is_estimate
-    assert "estimated" in repr(usage)
+    used = usage(7, system.root)
+    assert used is not None
+    assert (used.private, used.rss) == (700 * PAGE, 1000 * PAGE)
+    assert used.is_estimate
+    assert "estimated" in repr(used)
 
 
 @pytest.mark.parametrize("statm", ["", "0 0 0 0 0 0 0", "what is this"])
 def test_process_of_which_nothing_is_told_has_no_usage(system: FakeSystem, statm: str) -> None:
     system.write("proc/7/statm", statm)
-    assert own_bytes(7, system.root) is None
+    assert usage(7, system.root) is None
 
 
 def test_rollup_without_its_lines_has_no_usage(system: FakeSystem) -> None:
     system.write("proc/7/smaps_rollup", "nothing to see\n")
-    assert own_bytes(7, system.root) is None
+    assert usage(7, system.root) is None
 
 
 def test_group_is_the_sum_of_shares_without_those_that_have_ended(system: FakeSystem) -> None:
@@ -74,13 +74,13 @@ def test_group_is_the_sum_of_shares_without_those_that_have_ended(system: FakeSy
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="this system has no smaps_rollup")
 def test_this_process_is_measured() -> None:
-    before = own_bytes(os.getpid())
+    before = usage(os.getpid())
     held = bytearray(b"x") * (64 * MIB)
-    after = own_bytes(os.getpid())
+    after = usage(os.getpid())
     assert before is not None
     assert after is not None
     assert len(held) == 64 * MIB
-    assert after.private_bytes - before.private_bytes > 60 * MIB
+    assert after.private - before.private > 60 * MIB
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="this system has no smaps_rollup")
@@ -90,7 +90,7 @@ def test_process_that_has_ended_and_was_not_waited_for_has_no_usage() -> None:
         os._exit(0)
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     try:
-        assert own_bytes(pid) is None
+        assert usage(pid) is None
     finally:
         os.waitpid(pid, 0)
 
@@ -133,16 +133,6 @@ def test_limit_stands_when_the_memory_of_the_machine_is_not_known(system: FakeSy
 def test_system_without_proc_has_no_limit_and_no_kills(tmp_path: Path) -> None:
     assert memory_limit_bytes(str(tmp_path)) is None
     assert out_of_memory_kills(str(tmp_path)) == 0
-
-
-@pytest.mark.parametrize(
-    ("setting", "limit", "budget"),
-    [("auto", 1000, 900), ("auto", None, None), ("off", 1000, None), (500, 1000, 500), (500, None, 500)],
-)
-def test_budget_is_a_size_or_nine_tenths_of_the_limit(
-    setting: int | str, limit: int | None, budget: int | None
-) -> None:
-    assert budget_bytes(setting, limit) == budget
 
 
 # -- kills --------------------------------------------------------------------------------------------
