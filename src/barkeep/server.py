@@ -209,7 +209,7 @@ class Service:
             self._watching.join()
         # It knows us, and we know it: without this the engine's descriptors would stay open until the garbage
         # collector comes.
-        self.watch = None
+        self.watch = self._watching = None
         self.engine.close()
 
     def wait_until_finished(self, timeout_s: float | None) -> bool:
