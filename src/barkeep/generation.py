@@ -210,7 +210,8 @@ class Generation:
         if worker.replaces is not None:
             worker.replaces.replacement = None
             worker.tell_settled(f"the new worker has ended: {reason}.")
-        expected = is_clean and (before == DRAINING or self.is_ending)
+        has_served = before in (SERVING, DRAINING)
+        expected = (is_clean or not has_served) and (before == DRAINING or self.is_ending)
         if not expected:
             self.aborted += 1
             if worker.failure is None:
@@ -285,6 +286,7 @@ class Generation:
         self.is_ending = True
         self._forget_unborn()
         for worker in self.workers:
+            worker.leaving_because = "its generation has failed"
             worker.kill()
         self.on_failed(self, failure)
         self._tell_if_gone()

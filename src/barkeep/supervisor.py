@@ -174,6 +174,11 @@ class Supervisor:
 
     def _first_is_ready(self, generation: Generation) -> None:
         self.current = generation
+        auto = self.watchman.choose_workers("auto")
+        self.log.info(
+            f"workers: {generation.wanted}, with {generation.settings.threads} threads each; "
+            f"--workers auto would be {auto} here"
+        )
         if self._inheritance is not None:
             self._inheritance.tell_ready()
         for listener in self.listeners:
@@ -307,7 +312,6 @@ class Supervisor:
         """Another supervisor serves now: let go of all that it has too, finish what was begun."""
         self.log.info(f"upgrade: process {pid} serves now; finishing what was begun")
         self._is_handed_over = True
-        self.announcer.handed_over(pid)
         for listener in self.listeners:
             listener.disown()
         if self.control is not None:

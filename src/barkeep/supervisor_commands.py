@@ -24,6 +24,9 @@ CODE_MISUSED = 2
 
 MOST_REQUESTS_TOLD = 1000
 
+# The engine counts how often a connection's index was used again in the bits above.
+INDEX_MASK = 0xFFFFFFFF
+
 
 class SupervisorCommands:
     """One method per command; `handle` finds it."""
@@ -60,7 +63,8 @@ class SupervisorCommands:
 
         supervisor = self._supervisor
         current, last = supervisor.current, supervisor.reloader.last
-        memory = supervisor.watchman.memory_bytes()
+        usage = supervisor.watchman.usage()
+        memory = {pid: used.pss for pid, used in usage.items()}
         reply.finish(
             data={
                 "name": supervisor.settings.name,
@@ -112,7 +116,7 @@ class SupervisorCommands:
         now_ns = time.monotonic_ns()
         requests = [
             {
-                "id": f"{worker.place}.{exchange.connection}.{exchange.number}",
+                "id": f"{worker.place}.{exchange.connection & INDEX_MASK}.{exchange.number}",
                 "slot": worker.slot,
                 "age_s": (now_ns - exchange.first_byte_ns) / 1e9,
                 "phase": exchange.phase,
@@ -205,8 +209,8 @@ class SupervisorCommands:
         for worker in self._supervisor.workers_by_slot():
             if worker.place == place:
                 for exchange in self._supervisor.places.exchanges(worker):
-                    if (exchange.connection, exchange.number) == (connection, number):
-                        worker.tell("kill_request", connection=connection, number=number)
+                    if (exchange.connection & INDEX_MASK, exchange.number) == (connection, number):
+                        worker.tell("kill_request", connection=exchange.connection, number=number)
                         reply.finish()
                         return
         reply.finish(CODE_FAILED, error=f"there is no request {arguments.get('id')!r} under way.")

@@ -129,10 +129,12 @@ class Upgrader:
         if messages is None:
             self._fail("the new supervisor ended before it was ready.")
         elif channel is not None and any(message.get("is") == "ready" for message in messages):
-            self._supervisor.hand_over(self.pid)
+            self._supervisor.announcer.handed_over(self.pid)
             channel.send({"do": "take over"})
             self._forget()
+            # Before the control socket is let go: who asked waits for it there.
             self._done(self.pid, "")
+            self._supervisor.hand_over(self.pid)
 
     def _too_slow(self) -> None:
         os.kill(self.pid, signal.SIGKILL)

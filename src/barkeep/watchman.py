@@ -10,19 +10,25 @@ import time
 
 from .cpus import choose_workers, usable_cpus
 from .launcher import DRAINING, SERVING
-from .memory import budget_bytes, memory_limit_bytes, out_of_memory_kills, own_bytes
+from .memory import memory_limit_bytes, out_of_memory_kills, usage
 from .recycling import Bounds, Reading, due
 from .stacks import StackRequest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .generation import Generation
     from .launcher import WorkerProcess
+    from .memory import Usage
     from .settings import Settings
     from .supervisor import Supervisor
 
 LOOK_S = 0.25
 # Reading the memory of a large process takes milliseconds.
 LOOKS_PER_MEASUREMENT = 8
+# Of the limit of the control group: the kernel ends the largest process at all of it.
+BUDGET_SHARE = 0.9
+# What a worker needs is not known before it has served for a while.
+SETTLED_AFTER_S = 30.0
 
 
 class Watchman:
@@ -39,13 +45,18 @@ class Watchman:
     def take_settings(self, settings: Settings) -> None:
         """Bounds and budget of a new generation."""
         self._bounds = Bounds.of(settings)
-        self.budget_bytes = budget_bytes(settings.memory_budget, memory_limit_bytes())
+        self.budget_bytes: int | None = None
+        if settings.memory_budget == "auto":
+            limit = memory_limit_bytes()
+            self.budget_bytes = None if limit is None else int(limit * BUDGET_SHARE)
+        elif settings.memory_budget != "off":
+            self.budget_bytes = int(settings.memory_budget)
 
-    def memory_bytes(self) -> dict[int, int]:
-        """Memory of each worker by process id: its own, and its share of what it has in common."""
+    def usage(self) -> dict[int, Usage]:
+        """Memory of each worker by process id, measured now."""
         pids = [worker.pid for worker in self._supervisor.workers_by_slot() if worker.pid]
-        measured = {pid: own_bytes(pid) for pid in pids}
-        return {pid: used.proportional_bytes for pid, used in measured.items() if used is not None}
+        measured = {pid: usage(pid) for pid in pids}
+        return {pid: used for pid, used in measured.items() if used is not None}
 
     def ran_out_of_memory(self) -> bool:
         """Whether the kernel has killed a process of ours for memory since this was last asked."""
@@ -54,8 +65,7 @@ class Watchman:
 
     def choose_workers(self, wanted: int | str) -> int:
         """How many workers `--workers` means here and now."""
-        measured = self.memory_bytes()
-        largest = max(measured.values()) if measured else None
+        largest = max((used.pss for used in self.usage().values()), default=None)
         return choose_workers(wanted, usable_cpus(), self.budget_bytes, largest)
 
     def look(self) -> None:
@@ -64,6 +74,7 @@ class Watchman:
         self._look_for_stalls()
         if self._looks % LOOKS_PER_MEASUREMENT == 0:
             self._recycle()
+            self._fit_into_memory()
         self._supervisor.announcer.feed_watchdog(is_healthy=not self._stalled)
 
     def _look_for_stalls(self) -> None:
@@ -92,21 +103,36 @@ class Watchman:
         if any(worker.replacement is not None or worker.state != SERVING for worker in current.workers):
             # One at a time, and none while another is missing.
             return
-        memory = self.memory_bytes()
-        now_s = time.monotonic()
-        readings = [
-            Reading(
-                slot=worker.slot,
-                pid=worker.pid,
-                requests=supervisor.places.reading(worker).counters["requests"],
-                age_s=now_s - worker.began_s,
-                memory_bytes=memory.get(worker.pid, 0),
+        found = due(self._readings(current), self._bounds, self.budget_bytes)
+        worker = current.in_slot(found[0]) if found is not None else None
+        if found is not None and worker is not None:
+            current.replace(worker, found[1])
+
+    def _readings(self, current: Generation) -> list[Reading]:
+        usages, now_s = self.usage(), time.monotonic()
+        readings = []
+        for worker in current.workers:
+            used = usages.get(worker.pid)
+            readings.append(
+                Reading(
+                    worker.slot,
+                    worker.pid,
+                    self._supervisor.places.reading(worker).counters["requests"],
+                    now_s - worker.began_s,
+                    used.pss if used is not None else 0,
+                    used.private if used is not None else None,
+                )
             )
-            for worker in current.workers
-        ]
-        found = due(readings, self._bounds, self.budget_bytes)
-        if found is not None:
-            slot, why = found
-            worker = current.in_slot(slot)
-            if worker is not None:
-                current.replace(worker, why)
+        return readings
+
+    def _fit_into_memory(self) -> None:
+        """With --workers auto: fewer than CPUs, now that it is known what one needs."""
+        current = self._supervisor.current
+        if current is None or current.settings.workers != "auto" or self._supervisor.is_stopping:
+            return
+        fitting = self.choose_workers("auto")
+        if fitting < current.wanted and time.monotonic() - current.began_s > SETTLED_AFTER_S:
+            self._supervisor.log.warning(
+                "--workers auto: fewer workers, for they need more memory than there is"
+            )
+            self._supervisor.scale(fitting)
