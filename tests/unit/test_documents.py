@@ -232,11 +232,13 @@ def test_each_direct_dependency_is_named_in_a_decision_record() -> None:
     ]
     crates = {name for section in sections for name in re.findall(r"^([\w-]+) = ", section, re.MULTILINE)}
     lists = re.findall(
-        r"^(?:dependencies|dev) = \[(.*?)\]$", text_of("pyproject.toml"), re.DOTALL | re.MULTILINE
+        r"^(?:dependencies|dev|reload|title) = \[(.*?)\]$",
+        text_of("pyproject.toml"),
+        re.DOTALL | re.MULTILINE,
     )
     packages = {name for text in lists for name in re.findall(r'"([\w-]+)[^"]*"', text)}
     told = {name for record in RECORDS for name in names_in(record.read_text(encoding="utf-8"))}
-    assert {"pyo3", "tomli"} <= crates | packages
+    assert {"pyo3", "tomli", "watchfiles", "setproctitle"} <= crates | packages
     assert sorted((crates | packages) - {"barkeep-wire"} - told) == []
 
 

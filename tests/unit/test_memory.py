@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -85,14 +87,9 @@ def test_this_process_is_measured() -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="this system has no smaps_rollup")
 def test_process_that_has_ended_and_was_not_waited_for_has_no_usage() -> None:
-    pid = os.fork()
-    if pid == 0:
-        os._exit(0)
-    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    try:
-        assert usage(pid) is None
-    finally:
-        os.waitpid(pid, 0)
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert usage(process.pid) is None
 
 
 # -- the limit ----------------------------------------------------------------------------------------
