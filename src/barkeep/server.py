@@ -240,8 +240,15 @@ class Service:
 
     def _join_threads(self, give_up_at_s: float | None) -> bool:
         with self._changed:
+            threads = list(self._threads)
             timeout_s = None if give_up_at_s is None else max(0.0, give_up_at_s - time.monotonic())
-            return self._changed.wait_for(lambda: not self._threads, timeout_s)
+            have_ended = self._changed.wait_for(lambda: not self._threads, timeout_s)
+            threads = [thread for thread in threads if thread not in self._quarantined]
+        if have_ended:
+            for thread in threads:
+                # Its last steps, which take no time.
+                thread.join()
+        return have_ended
 
     def _start_thread(self) -> None:
         """Raises RuntimeError when the system has no more threads."""

@@ -52,6 +52,8 @@ class Watch:
         # (thread ident, serial) of those that were told to stop: when they must be back, on time.monotonic(),
         # and the request.
         self._told: dict[tuple[int, int], tuple[float, str]] = {}
+        # Events that were taken: none is lost should telling of the one before it fail.
+        self._untold: list[tuple[str, int, int, str, int, int]] = []
         self._has_too_many = False
         self._is_stopped = False
         self._fileno = engine.events_fileno()
@@ -68,7 +70,9 @@ class Watch:
 
     def look(self) -> None:
         """Do what is due: never waits. Calling it also tells the engine that Python runs."""
-        for _kind, ident, serial, request, age_ms, _number in self._engine.take_events():
+        self._untold += self._engine.take_events()
+        while self._untold:
+            _kind, ident, serial, request, age_ms, _number = self._untold.pop(0)
             self._tell(ident, serial, request, age_ms)
         now_s = time.monotonic()
         for key, (back_at_s, request) in list(self._told.items()):

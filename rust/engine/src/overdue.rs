@@ -32,6 +32,8 @@ impl Overdue {
     /// How long the next wait may be. is_busy: an exchange is queued, or with an application thread. None: an idle server
     /// is not woken.
     pub fn until_look(&mut self, shared: &Shared, is_busy: bool) -> Option<Duration> {
+        // Also with nothing to do it must be found out that Python runs again.
+        let is_busy = is_busy || shared.is_stalled();
         let began = is_busy && !self.was_busy;
         self.was_busy = is_busy;
         if !is_busy || !is_on(shared) {
