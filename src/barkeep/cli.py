@@ -187,6 +187,10 @@ def _supervise(words: Words, settings: Settings, directory: str) -> int:
     inheritance = Inheritance.take(os.environ)
     notifier = Notifier.from_environ(os.environ)
     resolve(settings.user, settings.group)
+    if settings.reload:
+        from .reload_watch import check_library
+
+        check_library()
     hooks = _load_hooks(settings)
     # Before the application: a port in use is told at once, not after its import.
     inherited = inheritance.listeners if inheritance else []

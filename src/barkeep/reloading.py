@@ -6,6 +6,7 @@ import time
 
 from .errors import AppImportError, BarkeepError
 from .listeners import open_listeners
+from .setting import FROM_DEFAULT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from .channel import Message
     from .generation import Generation
     from .listeners import Listener
+    from .settings import Settings
     from .supervisor import Supervisor
 
 # What a running supervisor has already made of them; a reload says so instead of half-obeying.
@@ -32,6 +34,13 @@ class Outcome:
         self.reason = reason
         self.traceback = traceback
         self.at_s = time.monotonic()
+
+
+def _settle_s(settings: Settings) -> float:
+    """How long a new generation must stay up; who edits and looks wants no wait they did not ask for."""
+    if settings.reload and settings.origins["settle_time"] == FROM_DEFAULT:
+        return 0.0
+    return settings.settle_time
 
 
 class Reloader:
@@ -79,7 +88,7 @@ class Reloader:
         if current is not None and settings.workers == supervisor.settings.workers:
             # What was scaled by hand stays so.
             workers = current.wanted
-        generation.start(workers, settle_s=settings.settle_time)
+        generation.start(workers, settle_s=_settle_s(settings))
         return None
 
     def _switch(self, new: Generation, listeners: list[Listener]) -> None:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .channel import Message
     from .launcher import WorkerProcess
     from .listeners import Listener
+    from .reload_watch import ReloadWatch
     from .settings import Settings
 
 EXIT_DONE = 0
@@ -107,6 +108,7 @@ class Supervisor:
         self._failure: Message | None = None
         self._aborted = 0
         self._is_handed_over = False
+        self._sources: ReloadWatch | None = None
 
     def run(self) -> int:
         """Serve until a signal or a command stops it; the result is the exit code.
@@ -122,10 +124,14 @@ class Supervisor:
             first.on_ready = self._first_is_ready
             first.on_failed = self._first_has_failed
             first.start(self.workers_wanted(self.settings), settle_s=0.0)
+            if self.settings.reload:
+                self._watch_sources()
             while self._exit_code is None:
                 self.loop.turn()
         if self.control is not None:
             self.control.close()
+        if self._sources is not None:
+            self._sources.close()
         self.places.close()
         self.announcer.ended()
         if self._failure is not None:
@@ -208,12 +214,36 @@ class Supervisor:
         self._signals.__exit__(None, None, None)
         self.upgrader.abandon()
         self.announcer.in_child()
+        if self._sources is not None:
+            self._sources.close()
         if self.control is not None:
             self.control.abandon()
         for generation in self.generations:
             generation.launcher.close()
             for worker in generation.workers:
                 worker.close()
+
+    # -- --reload ------------------------------------------------------------------------------------
+
+    def _watch_sources(self) -> None:
+        from .reload_watch import ReloadWatch, directories_to_watch
+
+        directory = os.path.join(self.directory, self.settings.chdir)
+        directories = directories_to_watch(self.settings, directory)
+        self._sources = ReloadWatch(directories, self.settings.config, self._in_child)
+        self.loop.watch(self._sources.fileno(), self._sources_changed)
+
+    def _sources_changed(self) -> None:
+        sources = self._sources
+        changed = sources.take() if sources is not None else ""
+        if sources is not None and changed is None:
+            self.log.warning(sources.failure)
+            self.loop.forget(sources.fileno())
+            sources.close()
+            self._sources = None
+        elif changed and not self.is_stopping:
+            self.log.info(f"changed: {changed}")
+            self.reloader.ask()
 
     # -- signals ------------------------------------------------------------------------------------
 

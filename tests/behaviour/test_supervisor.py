@@ -50,11 +50,11 @@ def test_one_more_and_one_less_worker_by_signal(spawn: Spawn) -> None:
     server = spawn()
     server.address()
     server.send(signal.SIGTTIN)
-    server.wait_for_log("2 workers from now on")
+    server.wait_for_log("workers from now on: 2")
     server.send(signal.SIGTTOU)
-    server.wait_for_log("1 workers from now on")
+    server.wait_for_log("workers from now on: 1")
     server.send(signal.SIGTTOU)
-    server.wait_for_log("1 workers from now on")
+    server.wait_for_log("workers from now on: 1")
     assert server.stop() == 0
 
 
