@@ -210,13 +210,7 @@ class Generation:
         if worker.replaces is not None:
             worker.replaces.replacement = None
             worker.tell_settled(f"the new worker has ended: {reason}.")
-        has_served = before in (SERVING, DRAINING)
-        expected = (is_clean or not has_served) and (before == DRAINING or self.is_ending)
-        if not expected:
-            self.aborted += 1
-            if worker.failure is None:
-                lost = self._places.tell_requests(worker)
-                self._log.error(f"{worker} has ended: {reason}" + (f"; it had {lost}" if lost else ""))
+        self._tell_end(worker, before, reason, is_clean)
         self._places.give(worker.place)
         if self._trial is not None and not self.is_ending:
             return self._fail(worker.failure or {"why": f"{worker} has ended: {reason}", "code": 1})
@@ -224,6 +218,15 @@ class Generation:
             self._fill(worker, before)
         self._tell_if_gone()
         return None
+
+    def _tell_end(self, worker: WorkerProcess, before: str, reason: str, is_clean: bool) -> None:
+        has_served = before in (SERVING, DRAINING)
+        is_asked = before == DRAINING or self.is_ending
+        if has_served and not (is_asked and is_clean):
+            self.aborted += 1
+        if worker.failure is None and not (is_asked and (is_clean or not has_served)):
+            lost = self._places.tell_requests(worker)
+            self._log.error(f"{worker} has ended: {reason}" + (f"; it had {lost}" if lost else ""))
 
     def _hear_last_words(self, worker: WorkerProcess) -> None:
         for message in worker.channel.receive() or []:
