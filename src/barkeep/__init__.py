@@ -18,12 +18,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .server import Server as Server
     from .server import serve as serve
+    from .worker import worker_slot as worker_slot
 
-__all__ = ["Server", "serve"]
+__all__ = ["Server", "serve", "worker_slot"]
 
 
 def __getattr__(name: str) -> object:
     # Imported when first used: `barkeep check` and the command line's errors need none of it.
+    if name == "worker_slot":
+        from .worker import worker_slot
+
+        return worker_slot
     if name in __all__:
         from . import server
 

@@ -161,7 +161,7 @@ class Settings:
     name = Setting(
         plain_text("a name of letters, digits, dots, dashes and underscores"), default="barkeep",
         group=PROCESSES, short="-n",
-        help="name in process titles, logs and the control socket's path",
+        help="name in process titles and in the path of the control socket",
     )  # fmt: skip
     control_socket = Setting(
         path("a path, or off"), default="", group=PROCESSES,
