@@ -1,7 +1,7 @@
 """What every middleware is: a configuration that is checked when it is made, and wraps an application later.
 
 A piece is a subclass with its settings as `Option` rows and one method, `wrap`. Calling a piece with an
-application gives a WSGI application: `Compress(minimum_size=500)(app)`. The same piece may wrap several
+application gives a WSGI application: `Compress(minimum_bytes=500)(app)`. The same piece may wrap several
 applications; it never changes after it is made, so threads share it. What a wrapper remembers lives in the
 closure that `wrap` returns.
 

@@ -50,3 +50,36 @@ def function_or(kind: Kind[T], what: str) -> Kind[T | Callable[..., Any]]:
         return getattr(value, "__qualname__", repr(value)) if callable(value) else kind.show(value)
 
     return Kind(f"{kind.allowed}, or {what}", kind.metavar, read, show, is_list=kind.is_list)
+
+
+def by_prefix(what: str, kind: Kind[T], metavar: str) -> Kind[tuple[tuple[str, T], ...]]:
+    """Values by path prefix: a table, a list of texts such as /files=VALUE, or one text with "," between
+    them.
+
+    The longest prefix comes first, so that the first that fits is the right one.
+    """
+
+    def read(found: object) -> tuple[tuple[str, T], ...]:
+        if isinstance(found, str):
+            found = found.split(",")
+        if isinstance(found, (list, tuple)):
+            found = dict(_pair(text) for text in found)
+        if not isinstance(found, dict):
+            raise ValueError  # noqa: TRY004 - a kind tells any fault of a value by ValueError
+        for prefix in found:
+            if not isinstance(prefix, str) or not prefix.startswith("/") or "//" in prefix:
+                raise ValueError(f"{prefix!a} is no path")
+        pairs = [(prefix.rstrip("/"), kind.read(value)) for prefix, value in found.items()]
+        return tuple(sorted(pairs, key=lambda pair: -len(pair[0])))
+
+    def show(value: tuple[tuple[str, T], ...]) -> str:
+        return ",".join(f"{prefix or '/'}={kind.show(inner)}" for prefix, inner in value)
+
+    return Kind(what, metavar, read, show, is_list=True)
+
+
+def _pair(text: object) -> tuple[str, str]:
+    if not isinstance(text, str) or "=" not in text:
+        raise ValueError
+    prefix, _equals, value = text.strip(" ").partition("=")
+    return prefix, value
