@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import time
@@ -133,24 +134,35 @@ def _do_nothing() -> None:
     pass
 
 
-def _plain(text: str) -> str:
+# Many lines tell the same second.
+@functools.lru_cache(maxsize=4)
+def _moment(second: int) -> str:
+    now = time.gmtime(second)
+    return f"{now.tm_mday:02}/{MONTHS[now.tm_mon - 1]}/{now.tm_year}:" + time.strftime("%H:%M:%S", now)
+
+
+def _escaped(text: str) -> str:
     r"""A text for between double quotes: what is not visible ASCII becomes \xNN."""
-    if not text:
-        return "-"
     return NOT_PLAIN.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def _combined(answer: _Answer) -> str:
     environ = answer.environ
-    now = time.gmtime(answer.begun_at_s)
-    moment = f"{now.tm_mday:02}/{MONTHS[now.tm_mon - 1]}/{now.tm_year}:" + time.strftime("%H:%M:%S", now)
-    user = _plain(environ.get("REMOTE_USER", "")).replace(" ", "\\x20")
-    method, path, protocol = map(_plain, answer.request)
+    texts = [
+        *answer.request,
+        environ.get("HTTP_REFERER") or "-",
+        environ.get("HTTP_USER_AGENT") or "-",
+        environ.get("REMOTE_USER") or "-",
+    ]
+    if NOT_PLAIN.search("".join(texts)) is not None:
+        texts = list(map(_escaped, texts))
+    method, path, protocol, referer, agent, user = texts
+    user = user.replace(" ", "\\x20")
     return (
-        f'{environ.get("REMOTE_ADDR") or "-"} - {user} [{moment} +0000] "{method} {path} {protocol}" '
+        f"{environ.get('REMOTE_ADDR') or '-'} - {user} "
+        f'[{_moment(int(answer.begun_at_s))} +0000] "{method} {path} {protocol}" '
         f"{answer.status} {'-' if answer.body_bytes < 0 else answer.body_bytes} "
-        f'"{_plain(environ.get("HTTP_REFERER", ""))}" "{_plain(environ.get("HTTP_USER_AGENT", ""))}" '
-        f"{(time.perf_counter() - answer.begun_s) * 1000:.1f}\n"
+        f'"{referer}" "{agent}" {(time.perf_counter() - answer.begun_s) * 1000:.1f}\n'
     )
 
 

@@ -96,6 +96,9 @@ class Compress(Middleware):
             def decide(
                 status: str, headers: Headers, body_bytes: int | None
             ) -> tuple[str, Headers, BodyFilter | None]:
+                if body_bytes is not None and 0 < body_bytes < minimum_bytes:
+                    # The same for every client, so it does not vary.
+                    return status, headers, None
                 if status[:3] in UNTOUCHED_STATUSES:
                     return status, _not_modified(environ, status, headers), None
                 if not shrinks(headers):

@@ -44,7 +44,10 @@ def with_field(headers: Headers, name: str, value: str) -> Headers:
 
 def with_vary(headers: Headers, *names: str) -> Headers:
     """A copy whose Vary names these request fields too (RFC 9110 section 12.5.5); "*" stays alone."""
-    there = list_of(headers, "vary")
+    values = [value for found, value in headers if found.lower() == "vary"]
+    if not values:
+        return [*headers, ("Vary", ", ".join(names))]
+    there = [member for value in values for member in members(value)]
     if "*" in there:
         return list(headers)
     lowered = [member.lower() for member in there]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import random
 import re
 from contextvars import ContextVar
 
@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 REQUEST_ID_KEY = "barkeep.request_id"
 TRACEPARENT_KEY = "barkeep.traceparent"
 
-# The request this thread works on; "" outside of one.
-current_request_id: ContextVar[str] = ContextVar("barkeep_request_id", default="")
-current_traceparent: ContextVar[str] = ContextVar("barkeep_traceparent", default="")
+# Id and traceparent of the request this thread works on. One variable for both: setting one costs 100 ns.
+CURRENT: ContextVar[tuple[str, str]] = ContextVar("barkeep_request", default=("", ""))
 
 # What clients may choose: nothing that could mean something in a log line, a shell or a page.
 USABLE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~+/=:@-]{0,127}", re.ASCII)
@@ -36,10 +35,22 @@ NO_TRACE = "0" * 32
 NO_PARENT = "0" * 16
 # Flags of our own traces: sampling is for a tracer to decide, so none.
 NEW_TRACE_FLAGS = "00"
-ID_BYTES = 16
-PARENT_BYTES = 8
+# An id and a span, in hexadecimal digits.
+ID_DIGITS = 32
+SPAN_DIGITS = 16
+RANDOM_BITS = 4 * (ID_DIGITS + SPAN_DIGITS)
 
 FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*", re.ASCII)
+
+
+def current_request_id() -> str:
+    """The id of the request this thread works on; "" outside of one."""
+    return CURRENT.get()[0]
+
+
+def current_traceparent() -> str:
+    """The traceparent for calls that this request makes; "" outside of one, or without tracing."""
+    return CURRENT.get()[1]
 
 
 def _field_name() -> Kind[str]:
@@ -55,8 +66,8 @@ class RequestId(Middleware):
     """Gives each request an id and a place in a trace: accepted from the client or made here.
 
     The id is in the answer's field, in environ["barkeep.request_id"] and, while the application works, in the
-    context variable `current_request_id`; HTTP_TRACEPARENT becomes the parent for calls the application
-    makes.
+    context variable behind `current_request_id()`; HTTP_TRACEPARENT becomes the parent for calls the
+    application makes.
     """
 
     shorthand = "header"
@@ -76,28 +87,27 @@ class RequestId(Middleware):
         key = "HTTP_" + header.upper().replace("-", "_")
 
         def named(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-            random = os.urandom(ID_BYTES + PARENT_BYTES).hex()
+            # Unique, not secret: os.urandom would cost a system call. Seeded again in each forked process.
+            digits = f"{random.getrandbits(RANDOM_BITS):0{RANDOM_BITS // 4}x}"
             request_id = environ.get(key, "") if accepts else ""
-            if not USABLE_ID.fullmatch(request_id):
-                request_id = random[: 2 * ID_BYTES]
+            if not request_id or not USABLE_ID.fullmatch(request_id):
+                request_id = digits[:ID_DIGITS]
             environ[REQUEST_ID_KEY] = environ[key] = request_id
             added = [(header, request_id)]
             traceparent = ""
             if traces:
-                traceparent = _continue_trace(environ, random)
+                traceparent = _continue_trace(environ, digits)
                 added.append(("traceresponse", traceparent))
 
             def add(status: str, headers: Headers) -> tuple[str, Headers]:
                 return status, headers + added
 
-            before = current_request_id.get(), current_traceparent.get()
-            current_request_id.set(request_id)
-            current_traceparent.set(traceparent)
+            before = CURRENT.get()
+            CURRENT.set((request_id, traceparent))
 
             def forget() -> None:
                 # Not Token.reset: servers may close from another thread.
-                current_request_id.set(before[0])
-                current_traceparent.set(before[1])
+                CURRENT.set(before)
 
             try:
                 iterable = application(environ, changed_head(start_response, add))
@@ -116,21 +126,22 @@ class RequestIdFilter:
     def filter(self, record: logging.LogRecord) -> bool:
         """Never drops a record. Outside of a request both are "-"."""
         named: Any = record
-        named.request_id = current_request_id.get() or "-"
-        named.trace_id = current_traceparent.get()[3:35] or "-"
+        named.request_id = CURRENT.get()[0] or "-"
+        named.trace_id = CURRENT.get()[1][3:35] or "-"
         return True
 
 
-def _continue_trace(environ: WSGIEnvironment, random: str) -> str:
+def _continue_trace(environ: WSGIEnvironment, digits: str) -> str:
     """The traceparent of this request's own span, which is put into the environ for the application."""
-    trace_id, flags = random[: 2 * ID_BYTES], NEW_TRACE_FLAGS
-    found = TRACEPARENT.fullmatch(environ.get("HTTP_TRACEPARENT", ""))
+    trace_id, flags = digits[:ID_DIGITS], NEW_TRACE_FLAGS
+    given = environ.get("HTTP_TRACEPARENT", "")
+    found = TRACEPARENT.fullmatch(given) if given else None
     if found is not None and _is_valid(found):
         trace_id, flags = found[2], found[4]
     else:
         # Without its traceparent a tracestate means nothing (section 3.3).
         environ.pop("HTTP_TRACESTATE", None)
-    traceparent = f"00-{trace_id}-{random[2 * ID_BYTES :]}-{flags}"
+    traceparent = f"00-{trace_id}-{digits[ID_DIGITS:]}-{flags}"
     environ[TRACEPARENT_KEY] = environ["HTTP_TRACEPARENT"] = traceparent
     return traceparent
 

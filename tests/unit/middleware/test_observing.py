@@ -30,7 +30,7 @@ TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 def test_request_id_is_valid_on_both_sides(case: Case) -> None:
     for answer in check_both_sides(RequestId(), case, HTTP_X_REQUEST_ID="given"):
         assert case.error is not None or answer.field("X-Request-ID") == "given"
-    assert current_request_id.get() == ""
+    assert current_request_id() == ""
 
 
 @each_case
@@ -125,7 +125,7 @@ def test_log_records_have_the_id_while_a_body_is_made_and_not_after() -> None:
     call(RequestId()(application), make_environ(HTTP_X_REQUEST_ID="given", HTTP_TRACEPARENT=TRACE))
     tell()
     assert told == [("given", "4bf92f3577b34da6a3ce929d0e0e4736"), ("-", "-")]
-    assert current_traceparent.get() == ""
+    assert current_traceparent() == ""
 
 
 def test_id_is_forgotten_when_the_application_fails() -> None:
@@ -133,7 +133,7 @@ def test_id_is_forgotten_when_the_application_fails() -> None:
         raise LookupError
 
     assert type(call(RequestId()(application)).error) is LookupError
-    assert current_request_id.get() == ""
+    assert current_request_id() == ""
 
 
 # -- ServerTiming ------------------------------------------------------------------------------------
