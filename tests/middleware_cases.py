@@ -7,9 +7,11 @@ answer.
 
 from __future__ import annotations
 
+import gzip
 import io
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
 from wsgiref.util import FileWrapper, setup_testing_defaults
 from wsgiref.validate import validator
 
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
     from barkeep.middleware.registry import Piece
 
     Make = Callable[[], "tuple[WSGIApplication, list[Tracked]]"]
+
+# Without types of their own.
+brotli: Any = import_module("brotli")
+zstandard: Any = import_module("zstandard")
 
 PLAIN = ("Content-Type", "text/plain")
 
@@ -42,6 +48,19 @@ class Answer(NamedTuple):
         """The values of a field, joined; None without it."""
         values = [value for found, value in self.headers if found.lower() == name.lower()]
         return ", ".join(values) if values else None
+
+
+def decoded(answer: Answer) -> Any:
+    """The body of an answer without its content coding."""
+    coding = answer.field("Content-Encoding")
+    if not answer.body or coding in (None, "identity"):
+        return answer.body
+    if coding == "gzip":
+        return gzip.decompress(answer.body)
+    if coding == "br":
+        return brotli.decompress(answer.body)
+    assert coding == "zstd"
+    return zstandard.ZstdDecompressor().decompressobj().decompress(answer.body)
 
 
 class Tracked:

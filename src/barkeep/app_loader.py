@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from typing import Any
     from wsgiref.types import WSGIApplication
 
+    from .settings import Settings
+
 # Names an error lists before it says "and more": what fits a screen line or two.
 LISTED_NAMES = 12
 
@@ -52,6 +54,22 @@ def load_application(text: str) -> WSGIApplication:
         found = _call_factory(target, found_name, found)
         found_name = target.text.partition(":")[2]
     return _checked_application(target, found_name, found, was_made=target.call is not None)
+
+
+def wrap_in_middleware(application: WSGIApplication, settings: Settings) -> WSGIApplication:
+    """The application in the middlewares of the settings; a wrong order is told on standard error.
+
+    Raises SettingError when one cannot be used.
+    """
+    if not settings.middleware:
+        return application
+    # Imported when there are any: most servers have none.
+    from .middleware.configured import ConfiguredStack
+
+    configured = ConfiguredStack(settings)
+    for sentence in configured.warnings:
+        sys.stderr.write(f"barkeep: warning: {sentence}\n")
+    return configured.wrap(application)
 
 
 def _import_module(target: Target) -> ModuleType:

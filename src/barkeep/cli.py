@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, NoReturn
+    from wsgiref.types import WSGIApplication
 
 EXIT_DONE = 0
 EXIT_CANNOT_RUN = 1
@@ -101,7 +102,7 @@ def read_words(argv: Sequence[str]) -> Words:
 
 
 def _run(argv: Sequence[str]) -> int:
-    from .app_loader import load_application, prepare_import_path
+    from .app_loader import load_application, prepare_import_path, wrap_in_middleware
     from .config_sources import load_settings
 
     words = read_words(argv)
@@ -111,6 +112,7 @@ def _run(argv: Sequence[str]) -> int:
     if words.is_check:
         _print_settings(settings)
         application = load_application(words.target)
+        _print_stack(settings, application)
         print(f"application {words.target} loads: {application!r}")
         return EXIT_DONE
 
@@ -119,7 +121,7 @@ def _run(argv: Sequence[str]) -> int:
     # Before the application: a port in use is told at once, not after its import.
     listeners = open_listeners(settings, os.environ)
     try:
-        application = load_application(words.target)
+        application = wrap_in_middleware(load_application(words.target), settings)
 
         from .server import run
 
@@ -203,6 +205,21 @@ def _print_settings(settings: Settings) -> None:
     value_width = max(len(value) for _name, value, _origin in rows)
     for name, value, origin in rows:
         print(f"{name:<{name_width}}  {value:<{value_width}}  {origin}")
+
+
+def _print_stack(settings: Settings, application: WSGIApplication) -> None:
+    """The middlewares with their settings, as they will stand; all of them are made and put together."""
+    if not settings.middleware:
+        return
+    from .middleware.configured import ConfiguredStack
+
+    configured = ConfiguredStack(settings)
+    configured.wrap(application)
+    print("middleware, outermost first:")
+    for text in configured.describe():
+        print(f"  {text}")
+    for sentence in configured.warnings:
+        print(f"warning: {sentence}")
 
 
 def _complain(message: str) -> None:

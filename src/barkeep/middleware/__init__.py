@@ -7,13 +7,17 @@ base.py says what each promises. A class is imported when its name is first used
 
 from __future__ import annotations
 
+# At once, and not by name as the others: importing the module later would put it in the function's place.
+from .stack import MiddlewareOrderWarning, stack
+
+__all__ = ["MiddlewareOrderWarning", "stack"]
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .base import Middleware as Middleware
     from .base import Option as Option
-    from .stack import stack as stack
 
-_OTHERS = {"Middleware": "base", "Option": "base", "MiddlewareOrderWarning": "stack", "stack": "stack"}
+_OTHERS = {"Middleware": "base", "Option": "base"}
 
 
 def __getattr__(name: str) -> object:
@@ -30,4 +34,4 @@ def __getattr__(name: str) -> object:
 def __dir__() -> list[str]:
     from .registry import CLASSES
 
-    return sorted([*_OTHERS, *CLASSES])
+    return sorted([*__all__, *_OTHERS, *CLASSES])

@@ -1,12 +1,11 @@
-"""Several middlewares around one application, outermost first, and the orders that would break something."""
+"""Several middlewares around one application, outermost first."""
 
 from __future__ import annotations
 
-import warnings
+from .order import wrong_orders
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from wsgiref.types import WSGIApplication
 
     from .registry import Piece
@@ -19,15 +18,21 @@ class MiddlewareOrderWarning(UserWarning):
 def stack(application: WSGIApplication, /, *pieces: Piece) -> WSGIApplication:
     """The application with these pieces around it; the first one sees the request first.
 
-    A wrong order is warned about (MiddlewareOrderWarning) and used as given.
+    A piece is a configured middleware, or anything else that takes an application and returns one. A wrong
+    order is warned about (MiddlewareOrderWarning) and used as given.
     """
-    for sentence in wrong_orders(pieces):
-        warnings.warn(sentence, MiddlewareOrderWarning, stacklevel=2)
+    sentences = wrong_orders(pieces)
+    if sentences:
+        # Imported when there is something to warn about.
+        import warnings
+
+        for sentence in sentences:
+            warnings.warn(sentence, MiddlewareOrderWarning, stacklevel=2)
+    return wrapped(application, pieces)
+
+
+def wrapped(application: WSGIApplication, pieces: tuple[Piece, ...] | list[Piece]) -> WSGIApplication:
+    """As `stack`, without a word about the order."""
     for piece in reversed(pieces):
         application = piece(application)
     return application
-
-
-def wrong_orders(pieces: Sequence[Piece]) -> list[str]:
-    """A sentence for each pair that stands in the wrong order."""
-    return []

@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
-import gzip
 import zlib
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from barkeep.errors import SettingError
 from barkeep.middleware.codings import choose_coding
 from barkeep.middleware.compress import Compress
-from tests.middleware_cases import Answer, Case, Tracked, call, check_both_sides, each_case, make_environ
+from tests.middleware_cases import (
+    Answer,
+    Case,
+    Tracked,
+    brotli,
+    call,
+    check_both_sides,
+    decoded,
+    each_case,
+    make_environ,
+    zstandard,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-# Without types of their own.
-brotli: Any = import_module("brotli")
-zstandard: Any = import_module("zstandard")
-
 OFFERED = ("zstd", "br", "gzip")
 TEXT = b"the same words again and again, " * 50
-
-
-def decoded(answer: Answer) -> Any:
-    coding = answer.field("Content-Encoding")
-    if not answer.body or coding is None:
-        return answer.body
-    if coding == "gzip":
-        return gzip.decompress(answer.body)
-    if coding == "br":
-        return brotli.decompress(answer.body)
-    assert coding == "zstd"
-    return zstandard.ZstdDecompressor().decompressobj().decompress(answer.body)
 
 
 def serving(
