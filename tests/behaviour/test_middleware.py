@@ -10,12 +10,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import pytest
-import waitress.server
 
 import barkeep
 from tests.behaviour.middleware_site import MAX_BODY_BYTES, ORIGIN, TEXT, application
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from tests.behaviour.clients import Address
 
     Run = Callable[..., ServerProcess]
+
+# Without types of its own.
+waitress_server_module: Any = import_module("waitress.server")
 
 ROOT = Path(__file__).parents[2]
 WAIT_S = 20
@@ -59,7 +62,9 @@ def wsgiref_server() -> Iterator[int]:
 @contextmanager
 def waitress_server() -> Iterator[int]:
     sockets: dict[int, object] = {}
-    server = waitress.server.create_server(application, host="127.0.0.1", port=0, map=sockets, threads=2)
+    server = waitress_server_module.create_server(
+        application, host="127.0.0.1", port=0, map=sockets, threads=2
+    )
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
