@@ -339,7 +339,8 @@ def show_duration(duration_s: float) -> str:
     """A time as 30s, or 500ms below one second."""
     if 0 < duration_s < 1:
         return f"{duration_s * 1000:g}ms"
-    return f"{duration_s:g}s"
+    # "g" writes a year as 3.1536e+07.
+    return f"{int(duration_s)}s" if duration_s == int(duration_s) else f"{duration_s:g}s"
 
 
 def _digits(found: object) -> int:

@@ -31,7 +31,7 @@ SIBLINGS = {"zstd": ".zst", "br": ".br", "gzip": ".gz"}
 # Names with a hash of the content in them, as webpack and Django's ManifestStaticFilesStorage make them:
 # app.3f2a9c1b.js. Digits and letters both: report-20261120.pdf has a date, and may change. Vite's hashes are
 # not hexadecimal and could be words; who uses it says so with `immutable`.
-HASHED_NAME = r"[.-](?=[a-f]*[0-9])(?=[0-9]*[a-f])[0-9a-f]{8,64}\.[a-z0-9.]+$"
+HASHED_NAME = r"(?:\.|-)(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{8,64}\.[a-z0-9.]+$"
 
 
 def _pattern() -> Kind[str]:
