@@ -199,10 +199,10 @@ def _kind_of(found: object) -> str:
 
 def _failed_in_user_code(target: Target, what: str, error: BaseException) -> AppImportError:
     message = f'cannot load "{target.text}": {what} {target.module} raised {type(error).__name__}.'
-    return AppImportError(message, _user_traceback(error))
+    return AppImportError(message, user_traceback(error))
 
 
-def _user_traceback(error: BaseException) -> str:
+def user_traceback(error: BaseException) -> str:
     """The traceback as the user would see it had they imported the module themselves."""
     # Imported on the way to an error only: traceback costs 3 ms.
     from traceback import TracebackException

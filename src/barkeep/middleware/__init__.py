@@ -14,8 +14,20 @@ __all__ = ["MiddlewareOrderWarning", "stack"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .access_log import AccessLog as AccessLog
+    from .allowed_hosts import AllowedHosts as AllowedHosts
     from .base import Middleware as Middleware
     from .base import Option as Option
+    from .compress import Compress as Compress
+    from .cors import Cors as Cors
+    from .https_redirect import HttpsRedirect as HttpsRedirect
+    from .max_body import MaxBody as MaxBody
+    from .mount import Mount as Mount
+    from .request_id import RequestId as RequestId
+    from .security_headers import SecurityHeaders as SecurityHeaders
+    from .server_timing import ServerTiming as ServerTiming
+    from .static import Static as Static
+    from .timeout import Timeout as Timeout
 
 _OTHERS = {"Middleware": "base", "Option": "base"}
 

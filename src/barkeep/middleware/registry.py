@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 
-from ..errors import SettingError
+from ..app_loader import user_traceback
+from ..errors import AppImportError, SettingError
 from ..setting import nearest_name
 
 TYPE_CHECKING = False
@@ -64,6 +64,8 @@ def load_class(name: str) -> Any:
         raise SettingError(
             f'cannot load middleware "{name}": module "{module_name}" has no name "{class_name}".'
         ) from None
+    except (Exception, SystemExit) as error:
+        raise _failed(name, f"importing {module_name}", error) from error
 
 
 def make_piece(name: str, settings: Mapping[str, object]) -> Piece:
@@ -79,7 +81,20 @@ def make_piece(name: str, settings: Mapping[str, object]) -> Piece:
         return found(**settings)
     if not callable(found):
         raise SettingError(f'middleware "{name}" cannot be called: it is of type {type(found).__name__}.')
-    return functools.partial(found, **settings)
+
+    def wrap(application: WSGIApplication) -> WSGIApplication:
+        try:
+            made: WSGIApplication = found(application, **settings)
+        except (Exception, SystemExit) as error:
+            raise _failed(name, "calling it with the application", error) from error
+        return made
+
+    return wrap
+
+
+def _failed(name: str, what: str, error: BaseException) -> AppImportError:
+    message = f'cannot use middleware "{name}": {what} raised {type(error).__name__}: {error}.'
+    return AppImportError(message, user_traceback(error))
 
 
 def parse_piece(text: str) -> tuple[str, dict[str, object]]:

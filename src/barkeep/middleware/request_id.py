@@ -114,6 +114,10 @@ class RequestId(Middleware):
             except BaseException:
                 forget()
                 raise
+            if type(iterable) is environ.get("wsgi.file_wrapper"):
+                # No code of the application runs for a file, and some servers close it from another thread.
+                forget()
+                return iterable
             return when_closed(iterable, environ, forget)
 
         return named

@@ -122,6 +122,8 @@ class _Closing:
         then, self._then = self._then, None
         if then is None:
             return
+        # A file wrapper refers to us by its close(): without the circle it is freed at once.
+        self._iterable = ()
         try:
             if self._close is not None:
                 self._close()

@@ -142,11 +142,16 @@ class Static(Middleware):
     ) -> Iterable[bytes]:
         headers = [("Content-Type", content_type(name)), ("Cache-Control", self._cache_rule(name))]
         if self.precompressed:
-            siblings = tuple(coding for coding, ending in SIBLINGS.items() if root.has(name + ending))
+            # Only whether there is something: `open` looks at what it is, and where.
+            siblings = tuple(
+                coding for coding, ending in SIBLINGS.items() if os.path.lexists(found.path + ending)
+            )
             if siblings:
                 headers.append(("Vary", "Accept-Encoding"))
                 coding = choose_coding(environ.get("HTTP_ACCEPT_ENCODING"), siblings)
-                sibling = root.open(name + SIBLINGS[coding]) if coding != "identity" else None
+                sibling = None
+                if coding != "identity":
+                    sibling = root.open(name + SIBLINGS[coding], f"-{coding}")
                 if sibling is not None:
                     found.close()
                     found = sibling

@@ -37,16 +37,18 @@ MAX_PATH_BYTES = 4096
 class OpenFile:
     """A plain file that is open for reading. Whoever gets it closes it.
 
-    etag: strong, from size and modification time in nanoseconds. modified_s: whole seconds since 1970.
+    path: where it really is. etag: strong, from modification time in nanoseconds, size and variant.
+    modified_s: whole seconds since 1970.
     """
 
-    __slots__ = ("etag", "file", "modified_s", "size_bytes")
+    __slots__ = ("etag", "file", "modified_s", "path", "size_bytes")
 
-    def __init__(self, file: BufferedReader, found: os.stat_result) -> None:
+    def __init__(self, path: str, file: BufferedReader, found: os.stat_result, variant: str) -> None:
+        self.path = path
         self.file = file
         self.size_bytes = found.st_size
         self.modified_s = int(found.st_mtime)
-        self.etag = f'"{found.st_mtime_ns:x}-{found.st_size:x}"'
+        self.etag = f'"{found.st_mtime_ns:x}-{found.st_size:x}{variant}"'
 
     def close(self) -> None:
         """Close the file."""
@@ -60,11 +62,11 @@ class Root:
         self._directory = os.path.realpath(directory)
         self._allowed_dotfiles = frozenset(allowed_dotfiles)
 
-    def open(self, name: str) -> OpenFile | None:
-        """Open a plain file by its path below the root, in latin-1 as PEP 3333 has it; None when it may not
-        be.
+    def open(self, name: str, variant: str = "") -> OpenFile | None:
+        """Open a plain file by its path below the root; None when it may not be served. The caller closes it.
 
-        The caller closes it.
+        name: in latin-1 as PEP 3333 has it. variant: ends its ETag, which must differ among the codings of
+        one resource.
         """
         real = self._resolve(name)
         if real is None:
@@ -78,7 +80,7 @@ class Root:
         if not stat.S_ISREG(found.st_mode):
             os.close(descriptor)
             return None
-        return OpenFile(os.fdopen(descriptor, "rb"), found)
+        return OpenFile(real, os.fdopen(descriptor, "rb"), found, variant)
 
     def has(self, name: str) -> bool:
         """Whether there is such a file, which `open` would open unless its permissions say no."""

@@ -10,7 +10,7 @@ import pytest
 import barkeep
 from barkeep import cli
 from barkeep.config_sources import load_settings
-from barkeep.errors import SettingError
+from barkeep.errors import AppImportError, SettingError
 from barkeep.middleware.allowed_hosts import AllowedHosts
 from barkeep.middleware.base import Middleware
 from barkeep.middleware.configured import ConfiguredStack
@@ -139,6 +139,21 @@ def test_a_class_of_a_third_party_takes_the_application_first(site: Path) -> Non
 
     call(make_piece("third:Classic", {"word": "given"})(application))
     assert seen["third.party"] == "given"
+
+
+def test_a_class_that_fails_is_told_with_its_traceback(site: Path) -> None:
+    site.joinpath("third.py").write_text(THIRD_PARTY)
+    site.joinpath("broken.py").write_text("raise LookupError('no table')\n")
+    with pytest.raises(
+        AppImportError, match=r'cannot use middleware "third:Classic": calling it .* TypeError'
+    ) as told:
+        make_piece("third:Classic", {"wrod": "given"})(path)
+    assert "wrod" in told.value.traceback_text
+    with pytest.raises(
+        AppImportError, match='cannot use middleware "broken:X": importing broken raised'
+    ) as told:
+        make_piece("broken:X", {})
+    assert "broken.py" in told.value.traceback_text
 
 
 # -- settings ----------------------------------------------------------------------------------------
