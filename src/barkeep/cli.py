@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, NoReturn
+    from wsgiref.types import WSGIApplication
 
     from .hooks import Hooks
     from .listeners import Listener
@@ -166,6 +167,7 @@ def _run(argv: Sequence[str]) -> int:
         prepare_import_path(settings.pythonpath)
         _print_settings(settings)
         application = load_application(words.target)
+        _print_stack(settings, application)
         print(f"application {words.target} loads: {application!r}")
         return EXIT_DONE
 
@@ -353,6 +355,21 @@ def _print_settings(settings: Settings) -> None:
     value_width = max(len(value) for _name, value, _origin in rows)
     for name, value, origin in rows:
         print(f"{name:<{name_width}}  {value:<{value_width}}  {origin}")
+
+
+def _print_stack(settings: Settings, application: WSGIApplication) -> None:
+    """The middlewares with their settings, as they will stand; all of them are made and put together."""
+    if not settings.middleware:
+        return
+    from .middleware.configured import ConfiguredStack
+
+    configured = ConfiguredStack(settings)
+    configured.wrap(application)
+    print("middleware, outermost first:")
+    for text in configured.describe():
+        print(f"  {text}")
+    for sentence in configured.warnings:
+        print(f"warning: {sentence}")
 
 
 def _complain(message: str) -> None:

@@ -22,6 +22,7 @@ from .setting_kinds import (
     file_mode,
     log_file,
     log_format,
+    middlewares,
     optional_addresses,
     optional_file_mode,
     path,
@@ -61,8 +62,10 @@ DEADLINES = "Deadlines"
 LIMITS = "Limits"
 HTTP = "HTTP"
 
+MIDDLEWARE = "Middleware"
+
 # What only the command line can mean.
-FOR_SUPERVISOR = (SOURCES, PROCESSES, RELOADING, RECYCLING)
+FOR_SUPERVISOR = (SOURCES, MIDDLEWARE, PROCESSES, RELOADING, RECYCLING)
 
 
 class Settings:
@@ -132,6 +135,12 @@ class Settings:
     lame_duck = Setting(
         duration(0.0, DAY_S), default=0.0, group=RUNNING,
         help="after SIGTERM, go on accepting for so long while /readyz says no: for load balancers to notice",
+    )  # fmt: skip
+
+    middleware = Setting(
+        middlewares(), default=(), group=MIDDLEWARE,
+        help="put this middleware around the application, inside those before it; repeatable. "
+        "In TOML [[middleware]] tables with name and settings",
     )  # fmt: skip
 
     workers = Setting(
