@@ -91,6 +91,7 @@ def python_test(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Write the pages of docs/reference that are made from the source."""
     session.run("python", "docs/settings_page.py")
+    session.run("python", "docs/lint_pages.py")
 
 
 @nox.session(default=False)

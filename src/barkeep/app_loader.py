@@ -44,6 +44,16 @@ def load_application(text: str) -> WSGIApplication:
     the user's traceback, when their code raised.
     """
     target = parse_target(text)
+    found_name, found = _load(target)
+    return _checked_application(target, found_name, found, was_made=target.call is not None)
+
+
+def load_object(text: str) -> object:
+    """The same for something that need not be an application: middleware, hooks."""
+    return _load(parse_target(text))[1]
+
+
+def _load(target: Target) -> tuple[str, object]:
     if target.directory:
         sys.path[:] = [target.directory] + [entry for entry in sys.path if entry != target.directory]
     module = _import_module(target)
@@ -51,7 +61,7 @@ def load_application(text: str) -> WSGIApplication:
     if target.call is not None:
         found = _call_factory(target, found_name, found)
         found_name = target.text.partition(":")[2]
-    return _checked_application(target, found_name, found, was_made=target.call is not None)
+    return found_name, found
 
 
 def _import_module(target: Target) -> ModuleType:

@@ -29,12 +29,17 @@ EXIT_INTERRUPTED = 130
 DEFAULT_HELP_WIDTH = 80
 MAX_HELP_WIDTH = 110
 
-USAGE = "barkeep [OPTIONS] TARGET\n       barkeep check TARGET [OPTIONS]"
+USAGE = """\
+barkeep [OPTIONS] TARGET
+       barkeep check TARGET [OPTIONS]
+       barkeep lint TARGET [LINT OPTIONS]"""
 DESCRIPTION = """\
 Serve a WSGI application. TARGET is module:name, module:name.attribute,
 module:factory('text', n=1), path/to/file.py:name, or a module that has
 "application" or "app". "barkeep check" loads everything, prints each setting
-with its value and where it came from, and serves nothing."""
+with its value and where it came from, and serves nothing. "barkeep lint"
+calls the application without serving it, and tells which rules of WSGI it
+breaks: see barkeep lint --help."""
 EPILOG = """\
 Every option is also BARKEEP_NAME in the environment and a key of barkeep.toml or of
 [tool.barkeep] in pyproject.toml; the command line wins, then the environment."""
@@ -104,6 +109,10 @@ def _run(argv: Sequence[str]) -> int:
     from .app_loader import load_application, prepare_import_path
     from .config_sources import load_settings
 
+    if argv[:1] == ["lint"]:
+        from .lint.command import main as lint
+
+        return lint(argv[1:])
     words = read_words(argv)
     settings = load_settings(words.typed, os.environ, os.getcwd())
     _change_directory(settings)

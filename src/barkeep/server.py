@@ -99,6 +99,10 @@ class Service:
         self, settings: Settings, application: WSGIApplication, listeners: Sequence[Listener]
     ) -> None:
         self.listeners = listeners
+        if settings.lint:
+            from .lint import Lint
+
+            application = Lint(application)
         descriptors = [
             (listener.socket.fileno(), listener.server_name, listener.server_port) for listener in listeners
         ]

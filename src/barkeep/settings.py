@@ -134,6 +134,11 @@ class Settings:
         help="after SIGTERM, go on accepting for so long while /readyz says no: for load balancers to notice",
     )  # fmt: skip
 
+    lint = Setting(
+        switch(), default=False, group=RUNNING,
+        help="for development: tell in the log which rules of PEP 3333 the application breaks, and where",
+    )  # fmt: skip
+
     workers = Setting(
         count_or_auto(1, 256), default=1, group=PROCESSES, short="-w",
         help="worker processes, or auto: one per usable CPU (affinity, cgroup quota) as memory allows",

@@ -1,0 +1,1 @@
+"""For the tests of applications, middleware and servers: clients, a live server, fakes."""
