@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 import barkeep
-from barkeep import cli, server
+from barkeep import cgi, cli, server
 from barkeep._engine import ACCESS_LOG_FIELDS
 from barkeep.lint.command import make_parser
 from barkeep.settings import TABLE
@@ -29,8 +29,8 @@ PAGES = sorted(page for page in ROOT.rglob("*.md") if not NOT_OURS & set(page.re
 FOR_USERS = [page for page in PAGES if page == ROOT / "README.md" or page.is_relative_to(ROOT / "docs")]
 RECORDS = sorted((ROOT / "docs" / "adr").glob("*.md"))
 
-# The last one is systemctl's.
-FLAGS_BESIDE_THE_TABLE = {"--help", "--version", "--now"}
+# --now is systemctl's.
+FLAGS_BESIDE_THE_TABLE = {"--help", "--version", "--now"} | set(re.findall(r"--[a-z]+", cgi.USAGE))
 
 FLAGS_OF_LINT = set(re.findall(r"--[a-z-]+", make_parser().format_help()))
 

@@ -102,11 +102,16 @@ class Answer:
 
 
 class Client:
-    """One connection. Closes its socket when left."""
+    """One connection, to host and port or to the path of a unix socket. Closes its socket when left."""
 
-    def __init__(self, address: Address, *, timeout_s: float = TIMEOUT_S) -> None:
-        self.socket = socket.create_connection(address, timeout=timeout_s)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def __init__(self, address: Address | str, *, timeout_s: float = TIMEOUT_S) -> None:
+        if isinstance(address, str):
+            self.socket = socket.socket(socket.AF_UNIX)
+            self.socket.settimeout(timeout_s)
+            self.socket.connect(address)
+        else:
+            self.socket = socket.create_connection(address, timeout=timeout_s)
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._held = b""
 
     def __enter__(self) -> Self:
