@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import gc
+import io
+import warnings
 from typing import TYPE_CHECKING, Any
+from wsgiref.handlers import SimpleHandler
+from wsgiref.validate import WSGIWarning, validator
 
 import pytest
 
@@ -110,6 +114,43 @@ CALLERS: list[tuple[str, Any]] = [
 )
 def test_fault_of_the_caller_is_found(code: str, use: Any) -> None:
     assert code in codes_after(use)
+
+
+# What validate has to say about close(), it can only print.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(
+    ("code", "use"), [pytest.param(*case, id=f"{case[0]}-{n}") for n, case in enumerate(CALLERS)]
+)
+def test_what_validate_finds_in_a_caller_lint_finds_too(code: str, use: Any) -> None:
+    class Validating:
+        """wsgiref.validate with the attribute of a lint that a case looks at."""
+
+        findings = ("validate complained",)
+
+        def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+            return validator(application)(*arguments, **keywords)
+
+    complaint = ""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", WSGIWarning)
+        try:
+            use(Validating())
+        except (AssertionError, WSGIWarning) as error:
+            complaint = str(error)
+    gc.collect()
+    if complaint:
+        assert RULES[code].in_validate, complaint
+
+
+def test_wsgiref_keeps_the_rules_of_a_server() -> None:
+    told: list[Finding] = []
+    variables = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "QUERY_STRING": "", "SERVER_PROTOCOL": "HTTP/1.1"}
+    variables |= {"SERVER_NAME": "shop.example", "SERVER_PORT": "80"}
+    out = io.BytesIO()
+    handler = SimpleHandler(io.BytesIO(), out, io.StringIO(), variables)
+    handler.os_environ = {}
+    handler.run(Lint(application, report=told.append))
+    assert ([str(finding) for finding in told], out.getvalue().endswith(b"onetwo")) == ([], True)
 
 
 def test_second_close_is_found() -> None:

@@ -15,6 +15,7 @@ from barkeep.errors import ApplicationError
 from barkeep.testing.environ import make_environ
 from barkeep.testing.gateway import MemoryExchange
 from barkeep.testing.streams import BodyInput, ErrorText
+from tests.properties.profile import PROPERTY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,6 +62,7 @@ def test_body_in_pieces_has_no_length_and_ends_by_itself() -> None:
     assert stream.bytes_read == 6
 
 
+@PROPERTY
 @given(
     pieces=st.lists(st.binary(max_size=8).map(lambda data: data.replace(b"\x00", b"\n")), max_size=6),
     calls=st.lists(st.tuples(st.sampled_from(["readline", "readlines"]), st.none() | st.integers(1, 9))),
