@@ -92,6 +92,7 @@ def docs(session: nox.Session) -> None:
     """Write what the pages of docs say about the source."""
     session.run("python", "docs/settings_page.py")
     session.run("python", "docs/middleware_pages.py")
+    session.run("python", "docs/lint_pages.py")
 
 
 @nox.session(default=False)

@@ -36,12 +36,15 @@ MAX_HELP_WIDTH = 110
 USAGE = """\
 barkeep [OPTIONS] TARGET
        barkeep check TARGET [OPTIONS]
+       barkeep lint TARGET [LINT OPTIONS]
        barkeep COMMAND [ARGUMENT] [--name NAME | --control-socket PATH]"""
 DESCRIPTION = """\
 Serve a WSGI application. TARGET is module:name, module:name.attribute,
 module:factory('text', n=1), path/to/file.py:name, or a module that has
 "application" or "app". "barkeep check" loads everything, prints each setting
-with its value and where it came from, and serves nothing.
+with its value and where it came from, and serves nothing. "barkeep lint"
+calls the application without serving it, and tells which rules of WSGI it
+breaks: see barkeep lint --help.
 
 Commands that talk to a running server:
   status                tell its workers and how they do       (--json)
@@ -157,6 +160,10 @@ def _run(argv: Sequence[str]) -> int:
     from .app_loader import load_application, prepare_import_path
     from .config_sources import load_settings
 
+    if argv[:1] == ["lint"]:
+        from .lint.command import main as lint
+
+        return lint(argv[1:])
     words = read_words(argv)
     if words.command:
         return _command(words)

@@ -140,6 +140,10 @@ class Service:
         on_timed_out: OnTimedOut | None = None,
     ) -> None:
         self.listeners = listeners
+        if settings.lint:
+            from .lint import Lint
+
+            application = Lint(application)
         self.is_running = False
         self._application = application
         descriptors = [

@@ -137,6 +137,10 @@ class Settings:
         help="after SIGTERM, go on accepting for so long while /readyz says no: for load balancers to notice",
     )  # fmt: skip
 
+    lint = Setting(
+        switch(), default=False, group=RUNNING,
+        help="for development: tell in the log which rules of PEP 3333 the application breaks, and where",
+    )  # fmt: skip
     middleware = Setting(
         middlewares(), default=(), group=MIDDLEWARE,
         help="put this middleware around the application, inside those before it; repeatable. "

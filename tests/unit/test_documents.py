@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 import pytest
 
 import barkeep
-from barkeep import cli, server
+from barkeep import cgi, cli, server
 from barkeep._engine import ACCESS_LOG_FIELDS
+from barkeep.lint.command import make_parser
 from barkeep.settings import TABLE
 
 if TYPE_CHECKING:
@@ -28,8 +29,10 @@ PAGES = sorted(page for page in ROOT.rglob("*.md") if not NOT_OURS & set(page.re
 FOR_USERS = [page for page in PAGES if page == ROOT / "README.md" or page.is_relative_to(ROOT / "docs")]
 RECORDS = sorted((ROOT / "docs" / "adr").glob("*.md"))
 
-# The last one is systemctl's.
-FLAGS_BESIDE_THE_TABLE = {"--help", "--version", "--json", "--now"}
+# --now is systemctl's.
+FLAGS_BESIDE_THE_TABLE = {"--help", "--version", "--json", "--now"} | set(re.findall(r"--[a-z]+", cgi.USAGE))
+
+FLAGS_OF_LINT = set(re.findall(r"--[a-z-]+", make_parser().format_help()))
 
 FRAGMENT_NAME = re.compile(r"(\d+|\+[a-z0-9-]+)\.(feature|change|fix|security|removal)(\.\d+)?\.md")
 LONGEST_FRAGMENT_CHARS = 500
@@ -147,11 +150,22 @@ def test_each_name_said_to_be_in_a_file_is_there(page: str) -> None:
         assert re.search(rf"\b(fn|def|enum|struct|class) {name}\b", (here / file).read_text(encoding="utf-8"))
 
 
+def _pages_of_inner_indexes() -> str:
+    """Links of the index pages further in, as the first one would write them."""
+    links = []
+    for inner in sorted((ROOT / "docs").rglob("index.md")):
+        place = inner.parent.relative_to(ROOT / "docs")
+        assert place == Path() or f"({place}/index.md)" in text_of("docs/index.md")
+        names = re.findall(r"\]\(([^)#/]+)\)", inner.read_text(encoding="utf-8"))
+        links += [f"({place}/{name})" for name in names]
+    return "".join(links)
+
+
 def test_index_names_every_page_of_docs() -> None:
     index = text_of("docs/index.md")
     pages = [page for page in sorted((ROOT / "docs").rglob("*.md")) if page.name != "index.md"]
     there = [str(page.relative_to(ROOT / "docs")) for page in pages]
-    assert [page for page in there if f"({page})" not in index] == []
+    assert [page for page in there if f"({page})" not in index + _pages_of_inner_indexes()] == []
 
 
 def test_drawing_of_a_connection_is_the_one_above_its_source() -> None:
@@ -174,7 +188,7 @@ def test_drawing_of_an_answer_names_every_stage() -> None:
 
 @pytest.mark.parametrize("page", relative(FOR_USERS))
 def test_each_flag_in_a_page_for_users_is_in_the_table(page: str) -> None:
-    flags = {setting.flag for setting in TABLE.values()} | FLAGS_BESIDE_THE_TABLE
+    flags = {setting.flag for setting in TABLE.values()} | FLAGS_BESIDE_THE_TABLE | FLAGS_OF_LINT
     assert [
         flag for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", text_of(page)) if flag not in flags
     ] == []
