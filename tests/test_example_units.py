@@ -66,3 +66,11 @@ def test_check_finds_what_is_wrong(analyze: str, units: Path) -> None:
     service = units / "barkeep.service"
     service.write_text(service.read_text().replace("Type=notify\n", "Type=notified\n"))
     assert "notified" in complaints(analyze, units)
+
+
+def test_page_about_systemd_shows_the_units_as_they_are() -> None:
+    page = (UNITS.parents[1] / "docs" / "how-to" / "systemd.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^```ini\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
+    texts = [(UNITS / name).read_text(encoding="utf-8") for name in reversed(NAMES)]
+    # Without the comment at the top of each.
+    assert shown == [text.partition("\n\n")[2] for text in texts]
