@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import inspect
 import re
 import sys
 from pathlib import Path
@@ -14,6 +15,9 @@ import pytest
 import barkeep
 from barkeep import cgi, cli, server
 from barkeep._engine import ACCESS_LOG_FIELDS
+from barkeep.commands import COMMANDS
+from barkeep.hooks import NAMES as HOOK_NAMES
+from barkeep.hooks import Hooks
 from barkeep.lint.command import make_parser
 from barkeep.settings import TABLE
 
@@ -29,8 +33,9 @@ PAGES = sorted(page for page in ROOT.rglob("*.md") if not NOT_OURS & set(page.re
 FOR_USERS = [page for page in PAGES if page == ROOT / "README.md" or page.is_relative_to(ROOT / "docs")]
 RECORDS = sorted((ROOT / "docs" / "adr").glob("*.md"))
 
-# --now is systemctl's.
-FLAGS_BESIDE_THE_TABLE = {"--help", "--version", "--json", "--now"} | set(re.findall(r"--[a-z]+", cgi.USAGE))
+# Those of the commands and of barkeep.cgi, and two of systemctl's.
+FLAGS_BESIDE_THE_TABLE = {"--help", "--version", "--json", "--now", "--kill-whom"}
+FLAGS_BESIDE_THE_TABLE |= set(re.findall(r"--[a-z]+", cgi.USAGE))
 
 FLAGS_OF_LINT = set(re.findall(r"--[a-z-]+", make_parser().format_help()))
 
@@ -283,6 +288,23 @@ def test_exit_codes_page_lists_the_codes_that_there_are() -> None:
     page = text_of("docs/reference/signals-and-exit-codes.md")
     listed = {int(row[0]) for row in rows_of_table(page) if row[0].isdigit()}
     assert listed == codes
+
+
+def test_control_page_lists_the_commands_that_there_are() -> None:
+    rows = list(rows_of_table(text_of("docs/reference/control.md")))
+    named = [names_in(row[0])[0].split()[0] for row in rows if len(row) == 3 and row[0].startswith("`")]
+    # Once with what they do, once with their data.
+    assert named == list(COMMANDS) * 2
+    for command, row in COMMANDS.items():
+        arguments = [cells[1] for cells in rows if cells[0] == f"`{command}`" and len(cells) == 3][-1]
+        assert (f"`{row.argument}`" in arguments) == bool(row.argument), command
+
+
+def test_hooks_page_lists_the_methods_and_the_attributes_of_their_events() -> None:
+    rows = [row for row in rows_of_table(text_of("docs/reference/hooks.md")) if row[0].startswith("`")]
+    told = {names_in(row[0])[0]: names_in(row[3]) for row in rows}
+    methods = {name: inspect.signature(getattr(Hooks, name)).parameters for name in HOOK_NAMES}
+    assert told == {name: list(parameters)[1:] for name, parameters in methods.items()}
 
 
 def test_environ_page_lists_the_keys_that_a_request_has() -> None:
