@@ -144,6 +144,8 @@ class Watch:
         self.fault("BK214", f"write({show(data)})")
         if self.outer is not None and isinstance(data, bytes):
             self.outer.bytes_written_inside += len(data)
+        # Middleware may hand on with write() what it has taken.
+        self.chunks_unanswered = 0
         self._count(data, places.of_caller())
 
     def give(self, chunk: object, place: places.Place) -> None:

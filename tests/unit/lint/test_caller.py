@@ -297,6 +297,31 @@ def test_fault_of_middleware_is_found_and_named_in_its_own_file(middleware: Any,
     assert {finding.place.file for finding in found if finding.place.file} <= {__file__}
 
 
+def writing(app: Any) -> Any:
+    """Hands on with write() what it takes, chunk by chunk."""
+
+    def wrapped(environ: Any, start_response: Any) -> Any:
+        writes: list[Any] = []
+
+        def start_and_keep(status: str, headers: Any, exc_info: Any = None) -> Any:
+            writes.append(start_response(status, headers, *([exc_info] if exc_info else [])))
+            return writes[-1]
+
+        body = app(environ, start_and_keep)
+        try:
+            for chunk in body:
+                writes[-1](chunk)
+        finally:
+            body.close()
+        return []
+
+    return wrapped
+
+
+def test_middleware_that_writes_what_it_takes_holds_nothing_back() -> None:
+    assert "BK401" not in drive_middleware(writing).codes
+
+
 def test_middleware_that_does_nothing_has_no_finding() -> None:
     report = drive_middleware(passing)
     assert report.findings == []
