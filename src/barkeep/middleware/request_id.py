@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from ..setting import Kind
 from ..setting_kinds import switch
 from .base import Middleware, Option
-from .response import changed_head, when_closed
+from .response import when_closed, with_fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
-
-    from .fields import Headers
 
 REQUEST_ID_KEY = "barkeep.request_id"
 TRACEPARENT_KEY = "barkeep.traceparent"
@@ -100,9 +98,6 @@ class RequestId(Middleware):
                 traceparent = _continue_trace(environ, digits)
                 added = [(header, request_id), ("traceresponse", traceparent)]
 
-            def add(status: str, headers: Headers) -> tuple[str, Headers]:
-                return status, headers + added
-
             before = CURRENT.get()
             CURRENT.set((request_id, traceparent))
 
@@ -111,7 +106,7 @@ class RequestId(Middleware):
                 CURRENT.set(before)
 
             try:
-                iterable = application(environ, changed_head(start_response, add))
+                iterable = application(environ, with_fields(start_response, added))
             except BaseException:
                 forget()
                 raise
