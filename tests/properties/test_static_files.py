@@ -1,4 +1,4 @@
-"""Whatever path or range is asked for: no byte from outside of the directory, and no other bytes than named."""
+"""Whatever path or range is asked for: no byte from outside the directory, no other bytes than those named."""
 
 from __future__ import annotations
 
