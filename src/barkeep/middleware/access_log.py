@@ -85,7 +85,10 @@ class AccessLog(Middleware):
                 status: str, headers: list[tuple[str, str]], *exc_info: Any
             ) -> Callable[[bytes], object]:
                 answer.status, answer.headers = status[:3], headers
-                write = start_response(status, headers, *exc_info)
+                try:
+                    write = start_response(status, headers, *exc_info)
+                finally:
+                    exc_info = ()  # a circle of frames and traceback would keep all of it alive
 
                 def counted_write(data: bytes) -> None:
                     write(data)
@@ -153,13 +156,14 @@ def _combined(answer: _Answer) -> str:
         environ.get("HTTP_REFERER") or "-",
         environ.get("HTTP_USER_AGENT") or "-",
         environ.get("REMOTE_USER") or "-",
+        environ.get("REMOTE_ADDR") or "-",
     ]
     if NOT_PLAIN.search("".join(texts)) is not None:
         texts = list(map(_escaped, texts))
-    method, path, protocol, referer, agent, user = texts
+    method, path, protocol, referer, agent, user, client = texts
     user = user.replace(" ", "\\x20")
     return (
-        f"{environ.get('REMOTE_ADDR') or '-'} - {user} "
+        f"{client} - {user} "
         f'[{_moment(int(answer.begun_at_s))} +0000] "{method} {path} {protocol}" '
         f"{answer.status} {'-' if answer.body_bytes < 0 else answer.body_bytes} "
         f'"{referer}" "{agent}" {(time.perf_counter() - answer.begun_s) * 1000:.1f}\n'

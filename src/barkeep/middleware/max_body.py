@@ -82,7 +82,10 @@ def _counted(
     def start(status: str, headers: Any, *exc_info: Any) -> Any:
         nonlocal is_started
         is_started = True
-        return start_response(status, headers, *exc_info)
+        try:
+            return start_response(status, headers, *exc_info)
+        finally:
+            exc_info = ()  # a circle of frames and traceback would keep all of it alive
 
     try:
         iterable = application(environ, start)

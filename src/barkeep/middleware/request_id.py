@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from ..setting import Kind
 from ..setting_kinds import switch
 from .base import Middleware, Option
-from .response import changed_head, when_closed
+from .response import when_closed, with_fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
-
-    from .fields import Headers
 
 REQUEST_ID_KEY = "barkeep.request_id"
 TRACEPARENT_KEY = "barkeep.traceparent"
@@ -39,6 +37,7 @@ NEW_TRACE_FLAGS = "00"
 ID_DIGITS = 32
 SPAN_DIGITS = 16
 RANDOM_BITS = 4 * (ID_DIGITS + SPAN_DIGITS)
+HEXADECIMAL = f"{{:0{ID_DIGITS + SPAN_DIGITS}x}}".format
 
 FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*", re.ASCII)
 
@@ -88,19 +87,16 @@ class RequestId(Middleware):
 
         def named(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
             # Unique, not secret: os.urandom would cost a system call. Seeded again in each forked process.
-            digits = f"{random.getrandbits(RANDOM_BITS):0{RANDOM_BITS // 4}x}"
+            digits = HEXADECIMAL(random.getrandbits(RANDOM_BITS))
             request_id = environ.get(key, "") if accepts else ""
             if not request_id or not USABLE_ID.fullmatch(request_id):
                 request_id = digits[:ID_DIGITS]
             environ[REQUEST_ID_KEY] = environ[key] = request_id
-            added = [(header, request_id)]
             traceparent = ""
+            added = [(header, request_id)]
             if traces:
                 traceparent = _continue_trace(environ, digits)
-                added.append(("traceresponse", traceparent))
-
-            def add(status: str, headers: Headers) -> tuple[str, Headers]:
-                return status, headers + added
+                added = [(header, request_id), ("traceresponse", traceparent)]
 
             before = CURRENT.get()
             CURRENT.set((request_id, traceparent))
@@ -110,11 +106,12 @@ class RequestId(Middleware):
                 CURRENT.set(before)
 
             try:
-                iterable = application(environ, changed_head(start_response, add))
+                iterable = application(environ, with_fields(start_response, added))
             except BaseException:
                 forget()
                 raise
-            if type(iterable) is environ.get("wsgi.file_wrapper"):
+            kind = type(iterable)
+            if kind is list or kind is environ.get("wsgi.file_wrapper"):
                 # No code of the application runs for a file, and some servers close it from another thread.
                 forget()
                 return iterable
@@ -138,13 +135,13 @@ class RequestIdFilter:
 def _continue_trace(environ: WSGIEnvironment, digits: str) -> str:
     """The traceparent of this request's own span, which is put into the environ for the application."""
     trace_id, flags = digits[:ID_DIGITS], NEW_TRACE_FLAGS
-    given = environ.get("HTTP_TRACEPARENT", "")
+    given = environ.get("HTTP_TRACEPARENT")
     found = TRACEPARENT.fullmatch(given) if given else None
     if found is not None and _is_valid(found):
         trace_id, flags = found[2], found[4]
-    else:
-        # Without its traceparent a tracestate means nothing (section 3.3).
-        environ.pop("HTTP_TRACESTATE", None)
+    elif "HTTP_TRACESTATE" in environ:
+        # Without its traceparent it means nothing (section 3.3).
+        del environ["HTTP_TRACESTATE"]
     traceparent = f"00-{trace_id}-{digits[ID_DIGITS:]}-{flags}"
     environ[TRACEPARENT_KEY] = environ["HTTP_TRACEPARENT"] = traceparent
     return traceparent

@@ -1,6 +1,6 @@
 """Tools for the answer that passes through a middleware: its head, its body, its close() (PEP 3333).
 
-- `changed_head`: for pieces that change only the head. The body is not looked at.
+- `changed_head`, `with_fields`: for pieces that change only the head. The body is not looked at.
 - `filter_body`: for pieces that change chunks. One chunk in, one chunk out; write() too.
 - `when_closed`: for pieces that must know when the answer is over.
 - `answer_text`: a short answer of the middleware's own.
@@ -51,6 +51,20 @@ def changed_head(start_response: StartResponse, change: Callable[[str, Headers],
             return start_response(status, headers, exc_info)
         finally:
             exc_info = None  # a circle of frames and traceback would keep all of it alive
+
+    return start
+
+
+def with_fields(start_response: StartResponse, fields: Headers) -> StartResponse:
+    """As `changed_head`, for fields that are known beforehand and stand beside those of the application."""
+
+    def start(status: str, headers: Headers, exc_info: OptExcInfo | None = None, /) -> Write:
+        if exc_info is None:
+            return start_response(status, headers + fields)
+        try:
+            return start_response(status, headers + fields, exc_info)
+        finally:
+            exc_info = None  # as above
 
     return start
 

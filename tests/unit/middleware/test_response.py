@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import io
+import sys
+import traceback
 from typing import TYPE_CHECKING
 from wsgiref.util import FileWrapper
 
+import pytest
+
+from barkeep.middleware.access_log import AccessLog
 from barkeep.middleware.base import Middleware
+from barkeep.middleware.max_body import MaxBody
 from barkeep.middleware.response import answer_text, changed_head, filter_body, when_closed
+from barkeep.middleware.security_headers import SecurityHeaders
 from tests.middleware_cases import CASES, Case, Tracked, call, check_both_sides, each_case, make_environ
 
 if TYPE_CHECKING:
@@ -193,3 +200,25 @@ def test_own_answer_has_no_body_for_head() -> None:
 
 def test_cases_have_names_of_their_own() -> None:
     assert len({case.name for case in CASES}) == len(CASES)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [Uppercase(), SecurityHeaders(), AccessLog("/dev/null"), MaxBody(5)],
+    ids=lambda piece: type(piece).__name__,
+)
+def test_a_late_error_is_not_kept_by_the_frames_it_went_through(piece: Middleware) -> None:
+    def application(_environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        yield b"sent"
+        try:
+            raise LookupError  # noqa: TRY301
+        except LookupError:
+            start_response("500 Internal Server Error", [], sys.exc_info())
+
+    error = call(piece(application), make_environ(HTTP_TRANSFER_ENCODING="chunked")).error
+    assert error is not None
+    for frame, _line in traceback.walk_tb(error.__traceback__):
+        if "/barkeep/" in frame.f_code.co_filename:
+            held = [value for value in frame.f_locals.values() if isinstance(value, tuple) and error in value]
+            assert held == [], frame

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest
@@ -154,6 +155,13 @@ def test_a_class_that_fails_is_told_with_its_traceback(site: Path) -> None:
     ) as told:
         make_piece("broken:X", {})
     assert "broken.py" in told.value.traceback_text
+
+
+def test_no_setting_is_called_name_for_a_table_names_its_middleware_so() -> None:
+    places = {
+        name: name.lower() for name, module in CLASSES.items() if find_spec(f"barkeep.middleware.{module}")
+    }
+    assert [name for name, text in places.items() if "name" in load_class(text).OPTIONS] == []
 
 
 # -- settings ----------------------------------------------------------------------------------------
