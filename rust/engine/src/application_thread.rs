@@ -38,7 +38,14 @@ impl ApplicationThread {
         let ident = py.import("threading")?.call_method0("get_ident")?.extract()?;
         let number = shared.scoreboard.enter_thread();
         let runner = shared.add_runner(ident);
-        Ok(ApplicationThread { shared: Arc::clone(shared), seat: Seat::new(), runner, templates, number, ident })
+        Ok(ApplicationThread {
+            shared: Arc::clone(shared),
+            seat: Seat::new(),
+            runner,
+            templates,
+            number,
+            ident,
+        })
     }
 }
 
