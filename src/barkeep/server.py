@@ -99,7 +99,7 @@ class Service:
     watch: looks after deadlines; None when no setting asks for one. It has a thread of its own, because a
     program that embeds us has no loop of ours to poll in, unless watches_itself is False: then the caller
     polls it. on_too_many_stuck: called by the watch, once, when max_stuck_threads never came back; without it
-    the log says so.
+    the log says so. on_timed_out: called by the watch for each, as Watch says.
     """
 
     def __init__(
@@ -110,6 +110,7 @@ class Service:
         *,
         watches_itself: bool = True,
         on_too_many_stuck: Callable[[], None] | None = None,
+        on_timed_out: Callable[[str, int, str], None] | None = None,
     ) -> None:
         self.listeners = listeners
         self._application = application
@@ -134,6 +135,7 @@ class Service:
                 max_stuck_threads=settings.max_stuck_threads,
                 replace_thread=self._replace_thread,
                 on_too_many_stuck=on_too_many_stuck or self._tell_too_many_stuck,
+                on_timed_out=on_timed_out,
             )
             if watches_itself:
                 self._watching = threading.Thread(target=self.watch.run, name="barkeep-watch", daemon=True)

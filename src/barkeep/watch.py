@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 import time
 
-from . import wsgi
 from .errors import RequestTimeout
+from .wsgi import serve_exchanges
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ._engine import Engine
 
 # Its frames are the last of ours below the application.
-CALLER = wsgi.__file__
+CALLER = serve_exchanges.__code__.co_filename
 
 
 class Watch:
@@ -27,7 +27,8 @@ class Watch:
 
     timeout_grace_s: a thread may take to come back. replace_thread: gives up the thread of that ident, starts
     another in its place and returns how many that were given up are still stuck. on_too_many_stuck: called
-    once, when they are max_stuck_threads; from then on no thread is replaced.
+    once, when they are max_stuck_threads; from then on no thread is replaced. on_timed_out: called for each
+    request whose thread is told to stop, with the request, its age in ms and the thread's stack.
     """
 
     def __init__(
@@ -38,12 +39,14 @@ class Watch:
         max_stuck_threads: int,
         replace_thread: Callable[[int], int],
         on_too_many_stuck: Callable[[], None],
+        on_timed_out: Callable[[str, int, str], None] | None = None,
     ) -> None:
         self._engine = engine
         self._timeout_grace_s = timeout_grace_s
         self._max_stuck_threads = max_stuck_threads
         self._replace_thread = replace_thread
         self._on_too_many_stuck = on_too_many_stuck
+        self._on_timed_out = on_timed_out
         # (thread ident, serial) of those that were told to stop: when they must be back, on time.monotonic(),
         # and the request.
         self._told: dict[tuple[int, int], tuple[float, str]] = {}
@@ -109,6 +112,8 @@ class Watch:
         )
         if self._engine.raise_in_thread(ident, serial, RequestTimeout):
             self._told[ident, serial] = (time.monotonic() + self._timeout_grace_s, request)
+        if self._on_timed_out is not None:
+            self._on_timed_out(request, age_ms, stack)
 
     def _give_up(self, ident: int, serial: int, request: str) -> None:
         if self._has_too_many or not self._engine.quarantine(ident, serial):
