@@ -85,6 +85,8 @@ impl EventLoop {
                 break;
             }
             let now = Now::read();
+            // First, while every finished request is in the queue or with a thread.
+            self.look_after_python(now);
             self.looks = if ready.is_empty() { self.looks.saturating_add(1) } else { 0 };
             for event in &ready {
                 self.handle(*event, now);
@@ -97,7 +99,6 @@ impl EventLoop {
                 self.forget(token, now);
             }
             self.tick(now);
-            self.look_after_python(now);
             if !self.batch.is_empty() {
                 self.shared.hand_over.push(&mut self.batch);
                 self.shared.hand_over.give_way();
