@@ -111,7 +111,8 @@ impl ApplicationThread {
         if let Some(serving) = state.serving(exchange.number) {
             serving.run = Some(run);
             serving.times.taken_ns = taken_ns;
-            exchange.connection.application.start(taken_ns / 1_000_000, exchange.timeout_ms);
+            // Rounded up: never before the deadline that the application was told.
+            exchange.connection.application.start(taken_ns.div_ceil(1_000_000), exchange.timeout_ms);
         }
     }
 }
