@@ -56,9 +56,7 @@ def test_a_request_in_the_application_shows_its_thread_client_and_age(
     wait_until(lambda: not workers.scoreboard.exchanges(0))
 
 
-def test_a_worker_that_is_stopped_is_read_as_it_stood(
-    workers: Workers, connect: Connect, gate: Gate
-) -> None:
+def test_a_worker_that_is_stopped_is_read_as_it_stood(workers: Workers, connect: Connect, gate: Gate) -> None:
     worker = workers.start()
     client = connect(workers.address)
     client.get("/gate")

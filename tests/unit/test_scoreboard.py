@@ -97,9 +97,7 @@ def test_an_engine_refuses_memory_of_another_layout(scoreboard: Scoreboard, memo
         engine(scoreboard)
 
 
-def test_counters_and_histograms_of_all_threads_are_added(
-    scoreboard: Scoreboard, memory: mmap.mmap
-) -> None:
+def test_counters_and_histograms_of_all_threads_are_added(scoreboard: Scoreboard, memory: mmap.mmap) -> None:
     put(memory, 1, "state.blocks_used", 3)
     for block, requests in ((0, 1), (2, 10)):
         put(memory, 1, "block.requests", requests, block)
@@ -146,9 +144,7 @@ def test_a_record_whose_writer_stands_in_the_middle_is_left_out(
     assert len(scoreboard.exchanges(0)) == 1
 
 
-def test_a_cleared_place_is_as_new_and_its_neighbours_stay(
-    scoreboard: Scoreboard, memory: mmap.mmap
-) -> None:
+def test_a_cleared_place_is_as_new_and_its_neighbours_stay(scoreboard: Scoreboard, memory: mmap.mmap) -> None:
     list_exchange(memory)
     for place in range(PLACES):
         put(memory, place, "state.pid", 100 + place)
