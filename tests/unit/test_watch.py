@@ -72,7 +72,7 @@ class Ladder:
         self.engine = FakeEngine(running)
         self.replaced: list[int] = []
         self.too_many = 0
-        self.heard: list[tuple[str, int]] = []
+        self.heard: list[tuple[str, float]] = []
         self.watch = Watch(
             cast("Engine", self.engine),
             timeout_grace_s=5.0,
@@ -99,7 +99,7 @@ def test_thread_is_told_once_and_given_up_after_the_grace(clock: Clock) -> None:
     assert ladder.watch.next_look_s() is None
     ladder.time_out(1, 9)
     assert ladder.engine.raised == [(1, 9, RequestTimeout)]
-    assert ladder.heard == [("GET /1", 1000)]
+    assert ladder.heard == [("GET /1", 1.0)]
     assert ladder.watch.next_look_s() == 5.0
     clock.now_s += 4.9
     ladder.watch.look()
