@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, NoReturn
+    from wsgiref.types import WSGIApplication
 
     from .hooks import Hooks
     from .listeners import Listener
@@ -35,12 +36,15 @@ MAX_HELP_WIDTH = 110
 USAGE = """\
 barkeep [OPTIONS] TARGET
        barkeep check TARGET [OPTIONS]
+       barkeep lint TARGET [LINT OPTIONS]
        barkeep COMMAND [ARGUMENT] [--name NAME | --control-socket PATH]"""
 DESCRIPTION = """\
 Serve a WSGI application. TARGET is module:name, module:name.attribute,
 module:factory('text', n=1), path/to/file.py:name, or a module that has
 "application" or "app". "barkeep check" loads everything, prints each setting
-with its value and where it came from, and serves nothing.
+with its value and where it came from, and serves nothing. "barkeep lint"
+calls the application without serving it, and tells which rules of WSGI it
+breaks: see barkeep lint --help.
 
 Commands that talk to a running server:
   status                tell its workers and how they do       (--json)
@@ -156,6 +160,10 @@ def _run(argv: Sequence[str]) -> int:
     from .app_loader import load_application, prepare_import_path
     from .config_sources import load_settings
 
+    if argv[:1] == ["lint"]:
+        from .lint.command import main as lint
+
+        return lint(argv[1:])
     words = read_words(argv)
     if words.command:
         return _command(words)
@@ -166,6 +174,7 @@ def _run(argv: Sequence[str]) -> int:
         prepare_import_path(settings.pythonpath)
         _print_settings(settings)
         application = load_application(words.target)
+        _print_stack(settings, application)
         print(f"application {words.target} loads: {application!r}")
         return EXIT_DONE
 
@@ -353,6 +362,21 @@ def _print_settings(settings: Settings) -> None:
     value_width = max(len(value) for _name, value, _origin in rows)
     for name, value, origin in rows:
         print(f"{name:<{name_width}}  {value:<{value_width}}  {origin}")
+
+
+def _print_stack(settings: Settings, application: WSGIApplication) -> None:
+    """The middlewares with their settings, as they will stand; all of them are made and put together."""
+    if not settings.middleware:
+        return
+    from .middleware.configured import ConfiguredStack
+
+    configured = ConfiguredStack(settings)
+    configured.wrap(application)
+    print("middleware, outermost first:")
+    for text in configured.describe():
+        print(f"  {text}")
+    for sentence in configured.warnings:
+        print(f"warning: {sentence}")
 
 
 def _complain(message: str) -> None:

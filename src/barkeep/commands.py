@@ -29,7 +29,7 @@ reopen-logs {}          nothing
 stop {}                 aborted: int, requests that were cut; code is 1 when there were any
 kill-request {"id": str}    nothing
 
-`reload`, `upgrade`, `scale`, `recycle` and `stop` finish when it is done, and tell what happens on the way.
+`reload`, `upgrade`, `recycle` and `stop` finish when it is done, and tell what happens on the way.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ COMMANDS = {
     "stacks": Command("slot", (0, MAX_SLOT), is_optional=True),
     "reload": Command(waits=True),
     "upgrade": Command(waits=True),
-    "scale": Command("workers", (1, MAX_WORKERS), waits=True),
+    "scale": Command("workers", (1, MAX_WORKERS)),
     "recycle": Command("slot", (0, MAX_SLOT), waits=True),
     "reopen-logs": Command(),
     "stop": Command(waits=True),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-import platform
+import sys
 import time
 
 from .launcher import DRAINING, SERVING
@@ -69,7 +69,7 @@ class SupervisorCommands:
             data={
                 "name": supervisor.settings.name,
                 "version": version("barkeep"),
-                "python": platform.python_version(),
+                "python": ".".join(str(part) for part in sys.version_info[:3]),
                 "pid": os.getpid(),
                 "uptime_s": time.monotonic() - supervisor.began_s,
                 "state": supervisor.state(),

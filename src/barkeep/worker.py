@@ -307,7 +307,7 @@ def load(settings: Settings, target: str, directory: str) -> WSGIApplication:
 
     directory: entered anew, for it may be a link that names another release now.
     """
-    from .app_loader import load_application, prepare_import_path
+    from .app_loader import load_application, prepare_import_path, wrap_in_middleware
     from .privileges import drop, resolve, set_umask
 
     try:
@@ -321,7 +321,7 @@ def load(settings: Settings, target: str, directory: str) -> WSGIApplication:
     account = resolve(settings.user, settings.group)
     if account is not None:
         drop(account)
-    return load_application(target)
+    return wrap_in_middleware(load_application(target), settings)
 
 
 def describe_failure(error: BarkeepError) -> Message:

@@ -95,6 +95,8 @@ impl EventLoop {
             }
             let now = Now::read();
             self.shared.scoreboard.set(layout::HEARTBEAT_NS, now.ns);
+            // First, while every finished request is in the queue or with a thread.
+            self.look_after_python(now);
             self.looks = if ready.is_empty() { self.looks.saturating_add(1) } else { 0 };
             for event in &ready {
                 self.handle(*event, now);
@@ -108,7 +110,6 @@ impl EventLoop {
             }
             self.tick(now);
             self.shared.scoreboard.set(layout::CONNECTIONS, self.connections.len() as u64);
-            self.look_after_python(now);
             if !self.batch.is_empty() {
                 self.shared.hand_over.push(&mut self.batch);
                 self.shared.hand_over.give_way();
