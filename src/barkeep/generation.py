@@ -224,23 +224,24 @@ class Generation:
         if worker.replaces is not None:
             worker.replaces.replacement = None
             worker.tell_settled(f"the new worker has ended: {reason}.")
-        self._tell_end(worker, before, reason, is_clean)
+        lost = self._places.tell_requests(worker)
         self._places.give(worker.place)
+        why = f"{worker} has ended: {reason}" + (f"; it had {lost}" if lost else "")
         if self._trial is not None and not self.is_ending:
-            return self.fail(worker.failure or {"why": f"{worker} has ended: {reason}", "code": 1})
+            return self.fail(worker.failure or {"why": why, "code": 1})
+        self._tell_end(worker, before, why, is_clean)
         if not self.is_ending and worker.slot < self.wanted:
             self._fill(worker, before)
         self._tell_if_gone()
         return None
 
-    def _tell_end(self, worker: WorkerProcess, before: str, reason: str, is_clean: bool) -> None:
+    def _tell_end(self, worker: WorkerProcess, before: str, why: str, is_clean: bool) -> None:
         has_served = before in (SERVING, DRAINING)
-        is_asked = before == DRAINING or self.is_ending
+        is_asked = before == DRAINING or self.is_ending or bool(worker.leaving_because)
         if has_served and not (is_asked and is_clean):
             self.aborted += 1
         if worker.failure is None and not (is_asked and (is_clean or not has_served)):
-            lost = self._places.tell_requests(worker)
-            self._log.error(f"{worker} has ended: {reason}" + (f"; it had {lost}" if lost else ""))
+            self._log.error(why)
 
     def _hear_last_words(self, worker: WorkerProcess) -> None:
         for message in worker.channel.receive() or []:
@@ -288,6 +289,10 @@ class Generation:
         if worker.state in (DRAINING, GONE):
             return
         worker.leaving_because = why
+        if worker.state == LOADING and worker.pid:
+            # It has nothing to finish, and hears nothing while it imports.
+            worker.kill()
+            return
         worker.state = DRAINING
         timeout_s = self.settings.graceful_timeout if timeout_s is None else timeout_s
         worker.tell("drain", timeout_s=timeout_s)

@@ -1,4 +1,4 @@
-"""Steps 1 to 6 from outside - a directory with an application that a test rewrites, and its server's commands."""
+"""Steps 1 to 6 from outside - a directory with an application that a test rewrites, and its server."""
 
 from __future__ import annotations
 
@@ -21,6 +21,12 @@ def app(environ, start_response):
     start_response({status!r}, [("Content-Type", "text/plain")])
     return [b"{version} %d" % os.getpid()]
 """
+
+# For a module that waits at a gate.
+WITH_GATES = (
+    f"import os, sys; sys.path.insert(0, {str(Path(__file__).resolve().parents[2])!r})\n"
+    "from tests.behaviour.gates import wait_at\n"
+)
 
 
 def good(version: str, status: str = "200 OK") -> str:
