@@ -125,7 +125,7 @@ class Service:
     watch: looks after deadlines; None when no setting asks for one. It has a thread of its own, because a
     program that embeds us has no loop of ours to poll in, unless watches_itself is False: then the caller
     polls it. on_too_many_stuck: called by the watch, once, when max_stuck_threads never came back; without it
-    the log says so. on_timed_out: as the watch calls it.
+    the log says so. on_timed_out: called by the watch for each request, as Watch says.
     """
 
     def __init__(

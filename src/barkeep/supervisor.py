@@ -219,9 +219,7 @@ class Supervisor:
         if self.control is not None:
             self.control.abandon()
         for generation in self.generations:
-            generation.launcher.close()
-            for worker in generation.workers:
-                worker.close()
+            generation.abandon()
 
     # -- --reload ------------------------------------------------------------------------------------
 
@@ -286,14 +284,10 @@ class Supervisor:
             reason = reason_of(status)
             if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
                 reason += ": out of memory" if self.watchman.ran_out_of_memory() else ""
-            for worker in self.workers_by_slot():
-                if worker.pid == pid:
-                    self._generation_of(worker).has_ended(worker, reason, is_clean=status == 0)
+            for generation in list(self.generations):
+                generation.process_has_ended(pid, reason, is_clean=status == 0)
             if self._is_handed_over and pid == self.upgrader.pid:
                 self._exit_code = os.waitstatus_to_exitcode(status) % 256
-
-    def _generation_of(self, worker: WorkerProcess) -> Generation:
-        return next(generation for generation in self.generations if worker in generation.workers)
 
     # -- what operators ask for ---------------------------------------------------------------------
 

@@ -16,6 +16,10 @@ use std::sync::Arc;
 /// Pieces of this size are sent by the thread that has them rather than copied to the outbox.
 const DIRECT_BYTES: usize = 32 * 1024;
 
+/// An answer up to this has left for the peer by the time its socket is closed; of a longer one the kernel may still
+/// hold some.
+const LARGE_BYTES: usize = 16 * 1024;
+
 /// The peer has gone, the answer was aborted, or the exchange was given up: nothing more can be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gone;
@@ -114,6 +118,7 @@ impl Connection {
             shared.forget(self.token);
             return None;
         }
+        let is_large = bytes.len() + more.len() > LARGE_BYTES || end.file.is_some();
         let sent_ahead = end.keep_alive && !state.inbox.is_empty();
         if state.outbox.is_empty() && !sent_ahead && end.file.is_none() {
             if !(bytes.is_empty() && more.is_empty()) {
@@ -135,7 +140,7 @@ impl Connection {
             true => self.record.none(),
             false => self.record.writing(done_ns),
         }
-        self.move_on(state, shared, end.keep_alive)
+        self.move_on(state, shared, end.keep_alive, is_large)
     }
 
     /// What follows an answer: the next request, a rest of this one to read away, or the end.
@@ -144,6 +149,7 @@ impl Connection {
         state: &mut State,
         shared: &Arc<Shared>,
         keep_alive: bool,
+        is_large: bool,
     ) -> Option<Exchange> {
         let stream = match std::mem::replace(&mut state.phase, Phase::Closed) {
             Phase::Serving(serving) => serving.stream,
@@ -159,6 +165,8 @@ impl Connection {
         let now_ms = crate::clock::now_ms();
         match stay(stream, keep_alive) {
             Stay::No { linger } => {
+                // A peer that still sends would make the kernel drop what it has not delivered of a closed socket.
+                let linger = linger || is_large || !state.outbox.is_empty();
                 state.phase = Phase::Leaving { linger };
                 if state.outbox.is_empty() {
                     self.leave(state, shared, linger, now_ms);

@@ -95,6 +95,8 @@ impl EventLoop {
             }
             let now = Now::read();
             self.shared.scoreboard.set(layout::HEARTBEAT_NS, now.ns);
+            // First, while every finished request is in the queue or with a thread.
+            self.look_after_python(now);
             self.looks = if ready.is_empty() { self.looks.saturating_add(1) } else { 0 };
             for event in &ready {
                 self.handle(*event, now);
@@ -108,7 +110,6 @@ impl EventLoop {
             }
             self.tick(now);
             self.shared.scoreboard.set(layout::CONNECTIONS, self.connections.len() as u64);
-            self.look_after_python(now);
             if !self.batch.is_empty() {
                 self.shared.hand_over.push(&mut self.batch);
                 self.shared.hand_over.give_way();
@@ -247,13 +248,20 @@ impl EventLoop {
             if !std::mem::replace(&mut self.told_of_no_room, true) {
                 self.shared.log.warning(format_args!("accepting waits: {why}"));
             }
-            for listener in &self.listeners {
-                let _ = self.shared.poller.remove(&listener.socket);
-            }
+            self.unwatch_listeners();
         }
         self.shared.scoreboard.set(layout::ACCEPTING, 0);
         self.accepts_again_ms = Some(now.ms + NO_ROOM_PAUSE_MS);
         self.next_tick_ms = self.next_tick_ms.min(now.ms + NO_ROOM_PAUSE_MS);
+    }
+
+    /// Has no more connections told to this process. Closing alone does not do it: other processes hold the same
+    /// sockets, so epoll would go on to tell us, and us only (epoll(7), question 6). Before the queue is emptied,
+    /// for one that comes after the last look must wake somebody else.
+    fn unwatch_listeners(&self) {
+        for listener in &self.listeners {
+            let _ = self.shared.poller.remove(&listener.socket);
+        }
     }
 
     fn watch_listeners(&mut self, now: Now) {
@@ -311,6 +319,7 @@ impl EventLoop {
                 connection.deadline.set(now.ms, DRAIN_FIRST_BYTE_MS.min(self.shared.allowances.head_ms));
             }
         }
+        self.unwatch_listeners();
         self.empty_accept_queues(now);
     }
 
