@@ -147,6 +147,8 @@ impl Shared {
 
     pub fn set_stalled(&self, is_stalled: bool) {
         self.is_stalled.store(is_stalled, Ordering::Relaxed);
+        // The supervisor ends a worker that stands so.
+        self.standings.set_stalled(is_stalled);
     }
 
     /// Counts the calling thread in. ident: as Python has it.
