@@ -10,7 +10,7 @@ from datetime import datetime
 from tests.behaviour.chaos_load import LOST, WRONG, Fate
 
 # Lines of the server's log: a worker that is gone, and one that the supervisor is about to kill itself.
-ENDED = re.compile(r"worker \d+ \(pid (\d+), generation \d+\) has ended: killed by SIGKILL(.*)")
+ENDED = re.compile(r"^(\S+) .*worker \d+ \(pid (\d+), generation \d+\) has ended: killed by SIGKILL(.*)")
 STALLED = re.compile(r"^(\S+) .*worker \d+ \(pid (\d+), generation \d+\) is killed: ")
 
 
@@ -26,11 +26,14 @@ class Account:
         self.fates = fates
         self.log = log
         self._others = others
+        # By process id: what the log says it had, and when it says so.
         self._ended: dict[int, str] = {}
+        self._ended_at_s: dict[int, float] = {}
         self._killed_at_s = dict(killed)
         for line in log:
-            if (ended := ENDED.search(line)) is not None:
-                self._ended[int(ended[1])] = ended[2]
+            if (ended := ENDED.match(line)) is not None:
+                self._ended[int(ended[2])] = ended[3]
+                self._ended_at_s[int(ended[2])] = _epoch_s(ended[1])
             elif (stalled := STALLED.match(line)) is not None:
                 self._killed_at_s[int(stalled[2])] = _epoch_s(stalled[1])
 
@@ -61,10 +64,10 @@ class Account:
             return fate.pid not in self._ended
         if self._named_in(fate):
             return False
-        # On a new connection: the worker had accepted it, and had not begun to read or had told it was done.
+        # On a new connection: the worker had accepted it and read nothing yet. It accepts until the very end.
         return not any(
-            fate.began_s <= killed_at_s <= fate.ended_s and pid in self._ended
-            for pid, killed_at_s in self._killed_at_s.items()
+            self._killed_at_s.get(pid, fate.ended_s) <= fate.ended_s and fate.began_s <= ended_at_s
+            for pid, ended_at_s in self._ended_at_s.items()
         )
 
     def _named_in(self, fate: Fate) -> list[int]:
