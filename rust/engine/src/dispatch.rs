@@ -11,6 +11,7 @@
 //! chain. If they compute it comes late, and calls nobody (docs/adr/0004).
 
 use crate::clock::now_ns;
+use crate::connection::Connection;
 use crate::exchange::Exchange;
 use crate::lock;
 use std::collections::VecDeque;
@@ -90,6 +91,8 @@ struct Waiting {
     is_closed: bool,
     /// The I/O thread has given way until fewer exchanges than this wait; 0: it has not.
     io_back_below: usize,
+    /// Connections whose finished answer the I/O thread sends when it is back. Empty unless it has given way.
+    held: Vec<Arc<Connection>>,
 }
 
 impl Waiting {
@@ -189,11 +192,12 @@ impl HandOver {
         }
     }
 
-    /// Hands over a batch and wakes a thread if none is at work on the queue.
-    pub fn push(&self, batch: &mut Vec<Exchange>) {
+    /// Hands over a batch and wakes a thread if none is at work on the queue. `turn_ns`: when the I/O thread began the
+    /// turn that made the batch; its own work is no standstill of others.
+    pub fn push(&self, batch: &mut Vec<Exchange>, turn_ns: u64) {
         let mut waiting = lock(&self.waiting);
         waiting.exchanges.extend(batch.drain(..));
-        self.call_threads(waiting);
+        self.call_threads(waiting, turn_ns);
     }
 
     /// Hands over one exchange from the application thread that finished the one before it on its connection. Most
@@ -209,8 +213,9 @@ impl HandOver {
 
     /// The I/O thread, with plenty handed over, lets the application threads work: on a shared core it would interrupt
     /// them for each event. What comes meanwhile makes the next batch. Ends when a quarter is left, when the queue
-    /// stands still, or after two milliseconds.
-    pub fn give_way(&self) {
+    /// stands still, or after two milliseconds. `held`, given empty, takes the connections whose answers were held
+    /// meanwhile: they are to be flushed now.
+    pub fn give_way(&self, held: &mut Vec<Arc<Connection>>) {
         {
             let mut waiting = lock(&self.waiting);
             if waiting.exchanges.len() < PLENTY {
@@ -226,10 +231,30 @@ impl HandOver {
             look *= 4;
             let now_ns = now_ns();
             if self.stands_still(now_ns) || now_ns.saturating_sub(began_ns) > LONGEST_WAY_NS {
-                lock(&self.waiting).io_back_below = 0;
-                return;
+                break;
             }
         }
+        let mut waiting = lock(&self.waiting);
+        // Also after a call: it may have been a late one, meant for the time before.
+        waiting.io_back_below = 0;
+        std::mem::swap(&mut waiting.held, held);
+    }
+
+    /// Whether the I/O thread has given way, and so flushes this connection when it is back: in two milliseconds at the
+    /// latest, whatever the application does. Called under the connection's lock, with a finished answer for the
+    /// outbox. False: the caller sends.
+    pub fn hold(&self, connection: &Arc<Connection>) -> bool {
+        let mut waiting = lock(&self.waiting);
+        let holds = waiting.io_back_below > 0;
+        if holds {
+            waiting.held.push(Arc::clone(connection));
+        }
+        holds
+    }
+
+    /// The I/O thread was at work, and on a shared core nobody could take anything: a standstill begins now.
+    pub fn restart_standstill(&self) {
+        self.last_taken_ns.store(now_ns(), Ordering::Relaxed);
     }
 
     /// Looks whether the queue stands still, wakes a thread then, and says when to look again. None: not needed.
@@ -238,11 +263,11 @@ impl HandOver {
         if waiting.exchanges.is_empty() || waiting.seats.is_empty() {
             return None;
         }
-        self.call_threads(waiting);
+        self.call_threads(waiting, now_ns());
         Some((FIRST_LOOK * 2u32.saturating_pow(looks.min(8))).min(LAST_LOOK))
     }
 
-    fn call_threads(&self, mut waiting: std::sync::MutexGuard<'_, Waiting>) {
+    fn call_threads(&self, mut waiting: std::sync::MutexGuard<'_, Waiting>, turn_ns: u64) {
         let queued = waiting.exchanges.len();
         let idle = waiting.seats.len();
         let running = self.threads.load(Ordering::Relaxed).saturating_sub(idle + waiting.called);
@@ -253,8 +278,7 @@ impl HandOver {
         } else if running == 0 {
             (1, 0)
         } else {
-            let now_ns = now_ns();
-            (usize::from(self.stands_still(now_ns)), now_ns)
+            (usize::from(self.stands_still(turn_ns)), now_ns())
         };
         let mut called = Vec::new();
         for _ in 0..wanted.min(idle) {
@@ -287,5 +311,84 @@ impl HandOver {
         for seat in seats {
             seat.call(0);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::Peer;
+    use crate::deadlines::Deadline;
+    use crate::exchange::{Body, Times};
+    use crate::transport::Transport;
+    use barkeep_wire::Head;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+    fn connection(token: u64) -> Arc<Connection> {
+        let (socket, _) =
+            socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::empty(), None).unwrap();
+        let peer = Peer { address: "".into(), port: None };
+        let deadline = Deadline::after(0, u64::MAX);
+        Arc::new(Connection::new(token, peer, 0, Transport::Plain(socket), deadline))
+    }
+
+    fn exchange(token: u64) -> Exchange {
+        let (connection, head) = (connection(token), Arc::new(Head::new()));
+        Exchange { connection, number: 1, head, body: Body::Empty, times: Times::default() }
+    }
+
+    #[test]
+    fn nothing_is_held_while_the_io_thread_is_at_work() {
+        let hand_over = HandOver::new(false);
+        let mut held = Vec::new();
+        hand_over.push(&mut vec![exchange(0), exchange(1), exchange(2)], now_ns());
+        hand_over.give_way(&mut held);
+        assert!(!hand_over.hold(&connection(3)));
+        assert!(held.is_empty());
+    }
+
+    #[test]
+    fn whatever_is_held_is_given_back_when_nobody_takes_anything_any_more() {
+        let hand_over = HandOver::new(false);
+        hand_over.push(&mut (0..8).map(exchange).collect(), now_ns());
+        std::thread::scope(|scope| {
+            let io = scope.spawn(|| {
+                hand_over.enter_io();
+                let mut held = Vec::new();
+                while held.is_empty() {
+                    hand_over.give_way(&mut held);
+                }
+                held
+            });
+            // The application is stuck: nobody takes, and only the standstill brings the thread back.
+            let answered = connection(9);
+            while !hand_over.hold(&answered) {}
+            assert_eq!(io.join().unwrap().iter().map(|held| held.token).collect::<Vec<_>>(), [9]);
+        });
+    }
+
+    #[test]
+    fn whatever_is_held_is_given_back_when_a_quarter_is_left() {
+        let hand_over = HandOver::new(false);
+        std::thread::scope(|scope| {
+            let io = scope.spawn(|| {
+                hand_over.enter_io();
+                let (mut all, mut held) = (0, Vec::new());
+                while all < 100 {
+                    hand_over.push(&mut (0..8).map(exchange).collect(), now_ns());
+                    hand_over.give_way(&mut held);
+                    all += held.drain(..).count();
+                }
+                all
+            });
+            // An application thread that never waits: the queue moves, and calls the I/O thread back.
+            let mut count = 0;
+            while !io.is_finished() {
+                if let Some(exchange) = hand_over.take() {
+                    count += usize::from(hand_over.hold(&exchange.connection));
+                }
+            }
+            assert_eq!(io.join().unwrap(), count);
+        });
     }
 }
