@@ -47,6 +47,8 @@ pub struct EventLoop {
     connections: Connections,
     scratch: Vec<u8>,
     batch: Vec<Exchange>,
+    /// Connections with an answer that was held while this thread gave way.
+    held: Vec<Arc<Connection>>,
     /// Listeners are left alone until then; None: they are watched.
     accepts_again_ms: Option<u64>,
     /// The log was told that accepting waits; cleared by the next connection.
@@ -72,6 +74,7 @@ impl EventLoop {
             connections: Connections::default(),
             scratch: vec![0; SCRATCH_BYTES],
             batch: Vec::new(),
+            held: Vec::new(),
             accepts_again_ms: None,
             told_of_no_room: false,
             is_drain_begun: false,
@@ -111,11 +114,24 @@ impl EventLoop {
             self.tick(now);
             self.shared.scoreboard.set(layout::CONNECTIONS, self.connections.len() as u64);
             if !self.batch.is_empty() {
-                self.shared.hand_over.push(&mut self.batch);
-                self.shared.hand_over.give_way();
+                self.shared.hand_over.push(&mut self.batch, now.ns);
+                self.shared.hand_over.give_way(&mut self.held);
+                self.send_held();
             }
         }
         self.end();
+    }
+
+    /// Sends the answers that were held while this thread gave way, before anything else is done with their connections.
+    fn send_held(&mut self) {
+        if self.held.is_empty() {
+            return;
+        }
+        let now_ms = crate::clock::now_ms();
+        for connection in self.held.drain(..) {
+            connection.flush(&mut connection.lock(), &self.shared, now_ms);
+        }
+        self.shared.hand_over.restart_standstill();
     }
 
     fn is_over(&self) -> bool {
