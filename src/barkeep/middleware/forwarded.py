@@ -6,6 +6,7 @@ from .base import Middleware, Option
 from .forwarded_fields import (
     client_of_elements,
     client_of_list,
+    environ_key,
     last_of,
     parse_host,
     parse_port,
@@ -56,11 +57,6 @@ ALWAYS_REMOVED = (
 )
 
 DEFAULT_PORTS = {"http": "80", "https": "443"}
-
-
-def environ_key(field: str) -> str:
-    """The key of a request field in the environ (PEP 3333, environ Variables)."""
-    return "HTTP_" + field.upper().replace("-", "_")
 
 
 def _is_field_name(text: str) -> bool:

@@ -34,6 +34,11 @@ PORT_AFTER_ADDRESS = re.compile(r"[0-9]{1,5}|_[0-9A-Za-z._-]+")
 NOT_IN_PREFIX = re.compile(r"//|[\x00-\x1f\x7f\\?#]|(?:^|/)\.{1,2}(?:/|$)")
 
 
+def environ_key(field: str) -> str:
+    """The key of a request field in the environ (PEP 3333, environ Variables)."""
+    return "HTTP_" + field.upper().replace("-", "_")
+
+
 def parse_node(text: str) -> Node | None:
     """A node (RFC 7239 section 6), an address perhaps with a port; None for "unknown", "_name" and faults."""
     port = ""
