@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from .option_kinds import texts
+from .paths import full_path, is_below, is_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,12 +19,12 @@ NOT_PLAIN = re.compile(r"//|\\|\x00|(?:^|/)\.{1,2}(?:/|$)")
 
 
 def path_list() -> Kind[tuple[str, ...]]:
-    """Paths as clients see them: with "/" at its end all below it, otherwise that path alone."""
+    """Paths as clients see them, decoded, each with all below it."""
 
-    def is_path(text: str) -> bool:
-        return text.startswith("/") and not any(mark in text for mark in "?#%") and not NOT_PLAIN.search(text)
+    def is_plain(text: str) -> bool:
+        return is_path(text) and not any(mark in text for mark in "?#%") and not NOT_PLAIN.search(text)
 
-    return texts("paths such as /health, or /static/ for all below it", is_path)
+    return texts("paths such as /health, each with all below it", is_plain)
 
 
 def path_rule(
@@ -35,21 +36,17 @@ def path_rule(
     """
     if not paths and not except_paths:
         return None
-    covers = _matcher(paths) if paths else None
-    excepts = _matcher(except_paths)
+    # PEP 3333 has bytes in str; what operators write is UTF-8.
+    covered, excepted = _as_environ(paths), _as_environ(except_paths)
 
     def is_covered(environ: WSGIEnvironment) -> bool:
-        # PEP 3333 has bytes in str; what operators write is UTF-8.
-        path = (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).encode("latin-1")
-        text = path.decode("utf-8", "replace")
-        if covers is not None and not covers(text):
-            return NOT_PLAIN.search(text) is not None
-        return not excepts(text) or NOT_PLAIN.search(text) is not None
+        path = full_path(environ)
+        if (covered and not is_below(path, covered)) or is_below(path, excepted):
+            return NOT_PLAIN.search(path) is not None
+        return True
 
     return is_covered
 
 
-def _matcher(paths: tuple[str, ...]) -> Callable[[str], bool]:
-    alone = frozenset(path for path in paths if not path.endswith("/"))
-    below = tuple(path for path in paths if path.endswith("/"))
-    return lambda path: path in alone or path.startswith(below)
+def _as_environ(paths: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(path.encode("utf-8").decode("latin-1") for path in paths)

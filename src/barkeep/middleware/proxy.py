@@ -10,7 +10,7 @@ from ..setting_kinds import choice, duration, plain_text, whole_number
 from .base import Middleware, Option
 from .libraries import library
 from .proxy_hop import Hop
-from .upstream import find_mount, mounts_kind
+from .upstream import DOT_SEGMENT, find_mount, mounts_kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,8 +62,11 @@ class Proxy(Middleware):
     )
 
     def check(self) -> None:
-        """Raises SettingError when the library is missing, or the name is not fit for a Via field."""
+        """Raises SettingError when the library is missing, or a path or the name cannot be used."""
         self._http = library("httpcore", "proxy", "Proxy")
+        for prefix, _upstream in self.mounts:
+            if "%" in prefix or DOT_SEGMENT.search(prefix):
+                raise self.fault("mounts", f'must be paths without escapes and "..", found {prefix!a}.')
         if not self.name.replace("-", "").replace(".", "").isalnum() and self.name:
             raise self.fault("name", 'must be letters, digits, "." and "-".')
 

@@ -6,6 +6,7 @@ import re
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from ..setting import Kind
+from .option_kinds import by_prefix
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,32 +69,19 @@ class Upstream:
 def mounts_kind() -> Kind[Mounts]:
     """Paths and their upstreams, the longest first: a table, or texts such as /api=http://127.0.0.1:9000."""
 
-    def read(found: object) -> Mounts:
-        if isinstance(found, str):
-            found = [part.strip(" ") for part in found.split(",")]
-        if isinstance(found, (list, tuple)):
-            if not all(isinstance(text, str) and "=" in text for text in found):
-                raise ValueError
-            found = dict(text.split("=", 1) for text in found)
-        if not isinstance(found, dict) or not found:
-            raise ValueError
-        mounts = []
-        for path, upstream in found.items():
-            if not isinstance(path, str) or not path.startswith("/") or not isinstance(upstream, str):
-                raise ValueError
-            if not PATH_CHARS.fullmatch(path) or "%" in path or DOT_SEGMENT.search(path):
-                raise ValueError(f"{path!a} is no path")
-            try:
-                mounts.append((path.rstrip("/"), Upstream(upstream)))
-            except ValueError as error:
-                raise ValueError(f"{upstream!a}: {error}") from None
-        return tuple(sorted(mounts, key=lambda mount: -len(mount[0])))
+    def read(found: object) -> Upstream:
+        if not isinstance(found, str):
+            raise ValueError  # noqa: TRY004 - a kind tells any fault of a value by ValueError
+        try:
+            return Upstream(found)
+        except ValueError as error:
+            raise ValueError(f"{found!a}: {error}") from None
 
-    def show(value: Mounts) -> str:
-        return ",".join(f"{path or '/'}={upstream.text}" for path, upstream in value)
+    def show(upstream: Upstream) -> str:
+        return upstream.text
 
     allowed = "paths and their upstreams, such as /api=http://127.0.0.1:9000/v2 or /=unix:/run/site.sock"
-    return Kind(allowed, "PATH=URL", read, show, is_list=True)
+    return by_prefix(allowed, Kind("an address", "URL", read, show), "PATH=URL")
 
 
 def find_mount(mounts: Mounts, path: str) -> tuple[str, Upstream] | None:
