@@ -39,9 +39,14 @@ IDLE: dict[str, dict[str, object]] = {
     "Throttle": {"concurrency": 8},
     "AccessLog": {"file": os.devnull},
     "AllowedHosts": {"hosts": "127.0.0.1"},
+    "BasicAuth": {"users": lambda _user, _password: False, "except_paths": "/"},
     "Cors": {"origins": "https://a.example"},
+    "Forwarded": {},
     "MaxBody": {"limit": "1MiB"},
+    "Proxy": {"mounts": {"/elsewhere": "http://127.0.0.1:9"}},
+    "RateLimit": {"limit": "1000000000/second"},
     "Static": {"mounts": {"/static": tempfile.gettempdir()}},
+    "Throttle": {"concurrency": 10},
     "Timeout": {"limit": "30s"},
 }
 
