@@ -99,7 +99,7 @@ def upstream(cleanup: ExitStack) -> Upstream:
 @pytest.fixture
 def client(upstream: Upstream, serve: Serve, connect: Connect) -> Client:
     """Connected to a server that passes /api on to the upstream's /v2."""
-    piece = Proxy({"/api": f"{upstream.url}/v2"}, timeout=WAIT_S, name="here")
+    piece = Proxy({"/api": f"{upstream.url}/v2"}, timeout=WAIT_S, via="here")
     return connect(serve(piece(echo), request_buffer=1024))
 
 

@@ -53,7 +53,7 @@ class Proxy(Middleware):
         default=1,
         help="how often a request is sent again that is idempotent, has no body and got no answer",
     )
-    name = Option(
+    via = Option(
         plain_text(
             "a token for the Via field",
         ),
@@ -62,13 +62,13 @@ class Proxy(Middleware):
     )
 
     def check(self) -> None:
-        """Raises SettingError when the library is missing, or a path or the name cannot be used."""
+        """Raises SettingError when the library is missing, or a path or the name for Via cannot be used."""
         self._http = library("httpcore", "proxy", "Proxy")
         for prefix, _upstream in self.mounts:
             if "%" in prefix or DOT_SEGMENT.search(prefix):
                 raise self.fault("mounts", f'must be paths without escapes and "..", found {prefix!a}.')
-        if not self.name.replace("-", "").replace(".", "").isalnum() and self.name:
-            raise self.fault("name", 'must be letters, digits, "." and "-".')
+        if not self.via.replace("-", "").replace(".", "").isalnum() and self.via:
+            raise self.fault("via", 'must be letters, digits, "." and "-".')
 
     def wrap(self, application: WSGIApplication) -> WSGIApplication:
         """The application with the upstreams mounted before it. Idle connections end with the process."""
@@ -96,7 +96,7 @@ class Proxy(Middleware):
 
     def pseudonym(self) -> str:
         """The name in Via: the same in all worker processes, another on another host or with other mounts."""
-        if self.name:
-            return self.name
+        if self.via:
+            return self.via
         told = f"{socket.gethostname()} {type(self).mounts.kind.show(self.mounts)}"
         return "barkeep-" + hashlib.blake2b(told.encode(), digest_size=6).hexdigest()

@@ -166,7 +166,7 @@ def test_methods_about_the_connection_are_not_passed_on(method: str) -> None:
 
 
 def test_a_request_that_came_through_here_before_goes_in_a_circle() -> None:
-    application = Proxy({"/": NOBODY}, name="me")(answering(b""))
+    application = Proxy({"/": NOBODY}, via="me")(answering(b""))
     answer = call(application, make_environ(HTTP_VIA="1.1 other, HTTP/1.1 me (a comment)"))
     assert answer.status == "508 Loop Detected"
 
@@ -193,7 +193,7 @@ def test_the_name_in_via_is_the_same_in_each_process_and_another_for_other_mount
         ({"mounts": {"/": "http://user:secret@a"}}, "no user"),
         ({"mounts": {"/": "http://a:99999"}}, "mounts must be"),
         ({"mounts": {"/": "unix:run/a.sock"}}, "begins with /"),
-        ({"mounts": {"/": NOBODY}, "name": "a b"}, "letters, digits"),
+        ({"mounts": {"/": NOBODY}, "via": "a b"}, "letters, digits"),
     ],
 )
 def test_a_wrong_setting_says_what_is_allowed(settings: dict[str, Any], part: str) -> None:
