@@ -37,9 +37,8 @@ impl Outcome {
 
 /// What is known of one exchange when its answer ends.
 pub struct Record {
-    pub peer: Peer,
-    /// None when nothing of it was read.
-    pub head: Option<Arc<Head>>,
+    /// None: nobody asks, because there is no access log.
+    pub names: Option<Box<Names>>,
     /// 0: aborted before a head was sent.
     pub status: u16,
     /// Of the answer's body.
@@ -50,6 +49,13 @@ pub struct Record {
     /// The application had finished.
     pub done_ns: u64,
     pub outcome: Outcome,
+}
+
+/// What a line says of the request besides numbers.
+pub struct Names {
+    pub peer: Peer,
+    /// None when nothing of it was read.
+    pub head: Option<Arc<Head>>,
 }
 
 /// The times of an exchange, in microseconds.
@@ -70,9 +76,22 @@ impl Record {
         times: Times,
         outcome: Outcome,
     ) -> Record {
-        let (peer, head) = shared.names_for_log(connection, head.as_ref());
+        let names = shared.names_for_log(connection, head.as_ref());
         let done_ns = times.ready_ns;
-        Record { peer, head, status, bytes_sent: 0, bytes_received: 0, times, done_ns, outcome }
+        Record { names, status, bytes_sent: 0, bytes_received: 0, times, done_ns, outcome }
+    }
+
+    pub fn head(&self) -> Option<&Head> {
+        self.names.as_ref()?.head.as_deref()
+    }
+
+    /// Empty for a unix socket.
+    pub fn client(&self) -> &[u8] {
+        self.names.as_ref().map_or(&[], |names| names.peer.address.as_bytes())
+    }
+
+    pub fn client_port(&self) -> Option<u16> {
+        self.names.as_ref()?.peer.port
     }
 
     /// The last byte never left.
@@ -161,22 +180,18 @@ impl Shared {
         if let Some(access_log) = &self.access_log {
             access_log.write(records.iter(), now_ns);
         }
-        let Unlogged { first, more } = std::mem::take(records);
-        for head in first.into_iter().chain(more).filter_map(|record| record.head) {
-            self.return_head(head);
+        let more = std::mem::take(&mut records.more);
+        for record in records.first.take().into_iter().chain(more) {
+            if let Some(head) = record.names.and_then(|names| names.head) {
+                self.return_head(head);
+            }
         }
     }
 
     /// What a line names: the client and the head. Both cost something, and without a log nobody asks.
-    pub fn names_for_log(
-        &self,
-        connection: &Connection,
-        head: Option<&Arc<Head>>,
-    ) -> (Peer, Option<Arc<Head>>) {
-        match self.access_log {
-            Some(_) => (connection.peer.clone(), head.map(Arc::clone)),
-            None => (Peer { address: Box::default(), port: None }, None),
-        }
+    pub fn names_for_log(&self, connection: &Connection, head: Option<&Arc<Head>>) -> Option<Box<Names>> {
+        self.access_log.as_ref()?;
+        Some(Box::new(Names { peer: connection.peer.clone(), head: head.map(Arc::clone) }))
     }
 
     /// As `log_answers`, for answers that the peer did not get whole.

@@ -286,10 +286,9 @@ impl PyExchange {
         let answer = lock(&self.answer);
         let bytes_received =
             if self.is_streamed { self.connection.body_bytes_read() } else { self.body_bytes };
-        let (peer, head) = self.shared.names_for_log(&self.connection, Some(&self.head));
+        let names = self.shared.names_for_log(&self.connection, Some(&self.head));
         Record {
-            peer,
-            head,
+            names,
             status: answer.sent_status(),
             bytes_sent: answer.bytes_sent,
             bytes_received,
