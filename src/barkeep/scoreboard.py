@@ -32,6 +32,7 @@ MAX_PLACES: Final = 512
 LAYOUT: Final[Mapping[str, tuple[int, int]]] = {
     "header.magic": (0, 8),
     "header.places": (8, 8),
+    "header.places_used": (16, 8),
     "place": (HEADER_BYTES, PLACE_BYTES),
     "block": (STATE_BYTES, BLOCK_BYTES),
     "record": (STATE_BYTES + BLOCKS * BLOCK_BYTES, RECORD_BYTES),
@@ -48,6 +49,7 @@ LAYOUT: Final[Mapping[str, tuple[int, int]]] = {
     "state.threads": (128, 8),
     "state.busy_threads": (136, 8),
     "state.queued": (144, 8),
+    "state.last_taken_ns": (160, 8),
     "state.quarantined": (152, 8),
     "state.blocks_used": (256, 8),
     "state.records_used": (264, 8),
@@ -230,6 +232,8 @@ class PlaceReading:
         self.busy_threads = state["busy_threads"]
         self.quarantined = state["quarantined"]
         self.queued = state["queued"]
+        # When a thread last took a request; 0: none ever did.
+        self.last_taken_ns = state["last_taken_ns"]
         self.connections = state["connections"]
         self.accepted = state["accepted"]
         self.is_accepting = bool(state["accepting"])

@@ -79,7 +79,7 @@ impl Engine {
             Shared::new(options, addresses, runs_in_parallel(py), scoreboard, log, access_log)
                 .map_err(io::Error::from)?,
         );
-        let event_loop = Box::new(EventLoop::new(Arc::clone(&shared), sockets).map_err(io::Error::from)?);
+        let event_loop = Box::new(EventLoop::new(Arc::clone(&shared), sockets, Vec::new()));
         Ok(Engine { shared, ended: Arc::default(), parts: Mutex::new(Parts::Made { event_loop, access }) })
     }
 

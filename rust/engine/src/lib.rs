@@ -4,11 +4,13 @@
 //! -> environ (`dispatch`, `environ`, `input`) -> application (`wsgi.py`) -> response (`response_writer`, `answering`).
 #![allow(missing_docs, reason = "a private crate: items say what is not plain from their names")]
 
+mod accepting;
 mod access_format;
 mod access_log;
 mod answer;
 mod answering;
 mod application_thread;
+mod balance;
 mod bodies;
 mod body_stream;
 mod body_writer;

@@ -79,6 +79,9 @@ impl Scoreboard {
             threads: Mutex::default(),
             free_records: Mutex::new((0..layout::RECORDS).rev().collect()),
         };
+        if let Some(used) = scoreboard.memory.words().get(layout::HEADER_PLACES_USED) {
+            used.fetch_max(identity.place as u64 + 1, Ordering::Release);
+        }
         scoreboard.set(layout::PID, u64::from(std::process::id()));
         scoreboard.set(layout::SLOT, identity.slot);
         scoreboard.set(layout::GENERATION, identity.generation);
@@ -117,9 +120,10 @@ impl Scoreboard {
         word.map_or(0, |word| word.load(Ordering::Acquire))
     }
 
-    /// How many places there are.
-    pub fn places(&self) -> usize {
-        self.memory.words().len().saturating_sub(HEADER_WORDS) / PLACE_WORDS
+    /// Places beyond these were never anybody's; to look at one would make its memory.
+    pub fn places_used(&self) -> usize {
+        let used = self.memory.words().get(layout::HEADER_PLACES_USED);
+        used.map_or(0, |used| used.load(Ordering::Acquire) as usize)
     }
 
     /// The calling thread is the I/O thread: it counts in the first block.

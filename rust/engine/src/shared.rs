@@ -120,6 +120,11 @@ impl Shared {
         self.poller.wake();
     }
 
+    /// Whether connections of this listener get health answers and nothing else.
+    pub fn is_health_listener(&self, listener: u16) -> bool {
+        usize::from(listener) >= self.server_addresses.len()
+    }
+
     /// Asks the I/O thread to flush and read this connection: one wake-up for all that ask before it comes.
     pub fn attend(&self, token: u64) {
         let wake = {
