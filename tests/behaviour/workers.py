@@ -126,18 +126,20 @@ def work(told: dict[str, object]) -> None:
     engine = Engine(
         [tuple(told["listener"])],  # type: ignore[arg-type]
         settings.engine_options(),
+        health_listeners=[tuple(told["health"])],  # type: ignore[list-item]
         scoreboard_fd=told["scoreboard"],  # type: ignore[arg-type]
         place=told["place"],  # type: ignore[arg-type]
         slot=told["place"],  # type: ignore[arg-type]
         generation=1,
     )
-    engine.start()
+    engine.start(wait_for_ready=begins_later)
     say("started" if begins_later else "ready")
     for _ in range(settings.threads):
         threading.Thread(target=serve_exchanges, args=(engine, application), daemon=True).start()
     commands: dict[str, Callable[[], object]] = {
         "ready": engine.ready,
         "drain": engine.drain,
+        "lame_duck": engine.lame_duck,
     }
     for line in sys.stdin:
         commands[line.strip()]()

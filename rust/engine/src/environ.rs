@@ -132,10 +132,12 @@ pub fn template<'py>(
     environ.set_item("wsgi.input", Input::empty())?;
     environ.set_item("wsgi.errors", errors)?;
     environ.set_item("wsgi.multithread", shared.options.threads > 1)?;
-    environ.set_item("wsgi.multiprocess", false)?;
+    // A worker has siblings, or an heir that begins while it ends.
+    environ.set_item("wsgi.multiprocess", shared.scoreboard.is_shared)?;
     environ.set_item("wsgi.run_once", false)?;
     environ.set_item("wsgi.file_wrapper", file_wrapper)?;
     environ.set_item("wsgi.input_terminated", true)?;
+    environ.set_item("barkeep.worker_slot", shared.scoreboard.identity.slot)?;
     // A copy has the room of what it was copied from: let it have some for the header fields.
     let room: Vec<String> = (0..SPARE_KEYS).map(|number| format!("spare-{number}")).collect();
     for key in &room {

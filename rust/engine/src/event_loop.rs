@@ -2,7 +2,6 @@
 //!
 //! One turn: wait for events, move every connection that has one, hand the finished exchanges over in one batch.
 
-use crate::accepting::{LISTENER, Listeners};
 use crate::balance::Balance;
 use crate::connection::{BodyFault, Connection, Phase, Serving, State, wake};
 use crate::connections::Connections;
@@ -14,6 +13,7 @@ use crate::reading::{Now, SCRATCH_BYTES, feed_inbox, receive};
 use crate::refusal::{self, refuse};
 use crate::scoreboard_layout as layout;
 use crate::shared::Shared;
+use crate::watching::{LISTENER, Listeners};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,8 +57,9 @@ impl EventLoop {
         let _end = TellEnd { shared: Arc::clone(&self.shared), ended };
         self.shared.hand_over.enter_io();
         self.shared.scoreboard.enter_io();
-        self.watch_health();
-        self.look_at_listeners(Now::read());
+        let now = Now::read();
+        self.watch_health(now);
+        self.look_at_listeners(now);
         let (mut ready, mut tokens, mut closed) = (Vec::new(), Vec::new(), Vec::new());
         while !self.is_over() {
             let timeout = self.timeout();

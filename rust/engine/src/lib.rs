@@ -27,6 +27,7 @@ mod engine;
 mod environ;
 mod event_loop;
 mod exchange;
+mod health;
 mod input;
 mod listener;
 mod log;
@@ -45,6 +46,7 @@ mod shared;
 mod shared_memory;
 mod standing;
 mod transport;
+mod watching;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

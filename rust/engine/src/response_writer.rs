@@ -223,7 +223,8 @@ impl PyExchange {
         }
         let request = RequestFacts { is_head: self.head.is_head(), version: self.head.version() };
         let framing = answer.response.frame(request, size);
-        let may_reuse = !self.shared.is_draining() && (!self.is_streamed || self.connection.may_read_away());
+        let may_reuse =
+            self.shared.keeps_connections() && (!self.is_streamed || self.connection.may_read_away());
         let persistence = persistence(request, framing, self.head.wants_keep_alive(), may_reuse);
         answer.response.write_to(out, &framing, persistence, &common(&Date::now(), &self.shared));
         answer.begin(framing, persistence != Persistence::Close);

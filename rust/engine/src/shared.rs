@@ -108,6 +108,11 @@ impl Shared {
         self.poller.wake();
     }
 
+    /// Whether a connection may stay open after an answer, for all that the server knows.
+    pub fn keeps_connections(&self) -> bool {
+        !self.is_draining() && !self.standings.is_lame_duck()
+    }
+
     pub fn is_aborting(&self) -> bool {
         self.is_aborting.load(Ordering::Relaxed)
     }
