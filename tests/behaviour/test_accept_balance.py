@@ -80,7 +80,6 @@ def test_no_worker_serves_much_more_than_another(workers: Workers, count: int, c
     wait_until_they_know_each_other(workers)
     ask_many(workers.address, REQUESTS, clients)
     counts = requests_of(workers)
-    print(counts)
     assert sum(counts) == REQUESTS
     assert max(counts) <= 1.3 * min(counts), counts
 
@@ -142,7 +141,7 @@ def test_a_worker_that_comes_later_shares_at_once_and_is_not_given_everything(wo
     wait_until_they_know_each_other(workers)
     before = requests_of(workers)
     ask_many(workers.address, 4_000, clients=4)
-    first, second = (after - earlier for after, earlier in zip(requests_of(workers), before))
+    first, second = (after - earlier for after, earlier in zip(requests_of(workers), before, strict=True))
     assert first + second == 4_000
     assert max(first, second) <= 1.3 * min(first, second), (first, second)
 

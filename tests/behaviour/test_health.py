@@ -77,7 +77,7 @@ def test_a_probe_with_a_body_is_answered_and_its_connection_ends(workers: Worker
 def test_before_it_is_ready_a_worker_lives_and_accepts_nothing_public(
     workers: Workers, connect: Connect
 ) -> None:
-    worker = workers.start(begin="later")
+    worker = workers.start(waits_for_ready=True)
     early = connect(workers.address)
     early.get("/")
     assert says(workers.health_address, "/livez") == (200, b"ok\n")
@@ -141,9 +141,7 @@ def test_health_listeners_stay_open_until_a_drain_has_ended(
     assert last.answer().status == 200
 
 
-def test_a_probe_that_never_ends_does_not_hold_up_a_drain(
-    workers: Workers, connect: Connect
-) -> None:
+def test_a_probe_that_never_ends_does_not_hold_up_a_drain(workers: Workers, connect: Connect) -> None:
     worker = workers.start()
     prober = connect(workers.health_address)
     prober.send(b"GET /readyz HTTP/1.1\r\n")

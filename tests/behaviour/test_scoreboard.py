@@ -56,9 +56,7 @@ def test_a_request_in_the_application_shows_its_thread_client_and_age(
     wait_until(lambda: not workers.scoreboard.exchanges(0))
 
 
-def test_a_worker_that_is_stopped_is_read_as_it_stood(
-    workers: Workers, connect: Connect, gate: Gate
-) -> None:
+def test_a_worker_that_is_stopped_is_read_as_it_stood(workers: Workers, connect: Connect, gate: Gate) -> None:
     worker = workers.start()
     client = connect(workers.address)
     client.get("/gate")
@@ -117,8 +115,8 @@ def test_a_request_whose_client_has_gone_is_seen_as_long_as_it_keeps_a_thread(
     for _ in range(3):
         with closing(Client(workers.address)) as other:
             assert other.ask("/").status == 200
-    [running] = exchanges(workers, "running")
-    assert running.target == "/stream"
+    wait_until(lambda: [reading.target for reading in workers.scoreboard.exchanges(0)] == ["/stream"])
+    assert workers.scoreboard.exchanges(0)[0].phase == "running"
     gate.open()
     wait_until(lambda: not workers.scoreboard.exchanges(0))
 

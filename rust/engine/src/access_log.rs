@@ -173,7 +173,19 @@ impl Shared {
         if records.is_empty() {
             return;
         }
-        let now_ns = now_ns();
+        self.log_answers_at(records, now_ns());
+    }
+
+    /// As `log_answers`, for an answer that the socket took at once: nobody waited for the client, and its time to
+    /// write is 0. That spares a look at the clock.
+    pub fn log_answers_at_once(&self, records: &mut Unlogged) {
+        if let Some(record) = &records.first {
+            let done_ns = record.done_ns;
+            self.log_answers_at(records, done_ns);
+        }
+    }
+
+    fn log_answers_at(&self, records: &mut Unlogged, now_ns: u64) {
         for record in records.iter() {
             self.scoreboard.count(record, &record.durations(now_ns));
         }
