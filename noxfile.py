@@ -89,8 +89,10 @@ def python_test(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def docs(session: nox.Session) -> None:
-    """Write the pages of docs/reference that are made from the source."""
+    """Write what the pages of docs say about the source."""
     session.run("python", "docs/settings_page.py")
+    session.run("python", "docs/middleware_pages.py")
+    session.run("python", "docs/lint_pages.py")
 
 
 @nox.session(default=False)

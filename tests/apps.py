@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from barkeep import Server
-from tests.raw_client import Address
+from barkeep.testing import LiveServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -21,20 +19,8 @@ PLAIN = [("Content-Type", "text/plain")]
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
-class Served:
-    """A running server. stop() may be called before the fixture does it, to have its log complete."""
-
-    def __init__(self, application: WSGIApplication, **settings: object) -> None:
-        self.server = Server(application, **{"bind": "127.0.0.1:0", **settings})
-        self.server.start()
-        parts = urlsplit(self.server.url)
-        assert parts.hostname is not None
-        assert parts.port is not None
-        self.address: Address = (parts.hostname, parts.port)
-
-    def stop(self) -> None:
-        """Abort what is left of it; the log is written when this returns."""
-        self.server.stop(graceful_timeout=5.0)
+# A running server. stop() may be called before the fixture does it, to have its log complete.
+Served = LiveServer
 
 
 def answering(

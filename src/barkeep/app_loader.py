@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from typing import Any
     from wsgiref.types import WSGIApplication
 
+    from .settings import Settings
+
 # Names an error lists before it says "and more": what fits a screen line or two.
 LISTED_NAMES = 12
 
@@ -44,6 +46,19 @@ def load_application(text: str) -> WSGIApplication:
     the user's traceback, when their code raised.
     """
     target = parse_target(text)
+    found_name, found = _load(target)
+    return _checked_application(target, found_name, found, was_made=target.call is not None)
+
+
+def load_object(text: str) -> object:
+    """The same for any object, such as the operator's hooks; a class is called without arguments."""
+    target = parse_target(text)
+    name, found = _load(target)
+    return _call_factory(target, name, found) if isinstance(found, type) else found
+
+
+def _load(target: Target) -> tuple[str, object]:
+    """What a target names, made when it is a call; and its name for errors."""
     if target.directory:
         sys.path[:] = [target.directory] + [entry for entry in sys.path if entry != target.directory]
     module = _import_module(target)
@@ -51,7 +66,23 @@ def load_application(text: str) -> WSGIApplication:
     if target.call is not None:
         found = _call_factory(target, found_name, found)
         found_name = target.text.partition(":")[2]
-    return _checked_application(target, found_name, found, was_made=target.call is not None)
+    return found_name, found
+
+
+def wrap_in_middleware(application: WSGIApplication, settings: Settings) -> WSGIApplication:
+    """The application in the middlewares of the settings; a wrong order is told on standard error.
+
+    Raises SettingError when one cannot be used.
+    """
+    if not settings.middleware:
+        return application
+    # Imported when there are any: most servers have none.
+    from .middleware.configured import ConfiguredStack
+
+    configured = ConfiguredStack(settings)
+    for sentence in configured.warnings:
+        sys.stderr.write(f"barkeep: warning: {sentence}\n")
+    return configured.wrap(application)
 
 
 def _import_module(target: Target) -> ModuleType:
@@ -181,10 +212,10 @@ def _kind_of(found: object) -> str:
 
 def _failed_in_user_code(target: Target, what: str, error: BaseException) -> AppImportError:
     message = f'cannot load "{target.text}": {what} {target.module} raised {type(error).__name__}.'
-    return AppImportError(message, _user_traceback(error))
+    return AppImportError(message, user_traceback(error))
 
 
-def _user_traceback(error: BaseException) -> str:
+def user_traceback(error: BaseException) -> str:
     """The traceback as the user would see it had they imported the module themselves."""
     # Imported on the way to an error only: traceback costs 3 ms.
     from traceback import TracebackException

@@ -33,6 +33,13 @@ class AppImportError(AppLoadError):
         self.traceback_text = traceback_text
 
 
+class WarmUpError(AppImportError):
+    """The application did not answer a request of --warm-up as it should."""
+
+    def __init__(self, message: str, traceback_text: str = "") -> None:
+        super().__init__(message, traceback_text)
+
+
 class ApplicationError(BarkeepError):
     """The application broke a rule of PEP 3333; the message names the fault. The client gets 500."""
 
@@ -41,5 +48,18 @@ class RequestBodyError(BarkeepError, OSError):
     """`wsgi.input` cannot be read to its end: cut short, malformed or too slow."""
 
 
+class RequestTimeout(BaseException):
+    """Raised inside the application, wherever it is, when its request has passed --timeout.
+
+    The client has its 504 by then. Let it through; `finally` and `with` clean up. Not an Exception, as
+    KeyboardInterrupt is not: it comes from outside, at any line, and `except Exception` around a retry or a
+    job would take it for an error of that line and go on. Not raised while C code runs: the thread notices
+    when it is back in Python.
+    """
+
+
 class ClientGone(BarkeepError, OSError):
-    """The client closed the connection before its answer was complete. Nobody is left to answer."""
+    """The client closed the connection, or its request was timed out, before its answer was complete.
+
+    Nobody is left to answer.
+    """

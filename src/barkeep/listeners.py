@@ -12,7 +12,7 @@ from .errors import ListenError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import MutableMapping, Sequence
 
     from .settings import Settings
 
@@ -34,11 +34,13 @@ class Listener:
     server_name, server_port: SERVER_NAME and SERVER_PORT of every request that comes in here (PEP 3333).
     """
 
-    __slots__ = ("_made_path", "_made_path_id", "server_name", "server_port", "socket", "url")
+    __slots__ = ("_made_path", "_made_path_id", "address", "server_name", "server_port", "socket", "url")
 
     def __init__(self, opened: socket.socket, host_as_typed: str = "", made_path: str = "") -> None:
         """host_as_typed: better than the number it stands for. made_path: a unix path this process bound."""
         self.socket = opened
+        # What it was opened for, as it was typed; a reload finds it again by this.
+        self.address = ""
         self._made_path = os.path.abspath(made_path) if made_path else ""
         self._made_path_id = _file_id(self._made_path) if made_path else None
         if opened.family == socket.AF_UNIX:
@@ -58,6 +60,24 @@ class Listener:
     def __repr__(self) -> str:
         return f"<Listener {self.url}>"
 
+    @classmethod
+    def inherit(cls, descriptor: int, address: str, server_name: str, made_path: str) -> Listener:
+        """The listener that `bequeath` told of, in another program that has its descriptor."""
+        opened = socket.socket(fileno=descriptor)
+        opened.setblocking(False)
+        opened.set_inheritable(False)
+        listener = cls(opened, made_path=made_path)
+        listener.address, listener.server_name = address, server_name
+        return listener
+
+    def bequeath(self) -> tuple[int, str, str, str]:
+        """What another program needs to go on with it; then `disown` here."""
+        return self.socket.fileno(), self.address, self.server_name, self._made_path
+
+    def disown(self) -> None:
+        """Leave the unix path to another process: closing no longer removes it."""
+        self._made_path = ""
+
     def close(self) -> None:
         """Close the socket and remove the unix path, unless another program has put its own there since."""
         if self._made_path and _file_id(self._made_path) == self._made_path_id:
@@ -70,14 +90,22 @@ class Listener:
         self.socket.close()
 
 
-def open_listeners(settings: Settings, environ: MutableMapping[str, str] | None = None) -> list[Listener]:
+def open_listeners(
+    settings: Settings,
+    environ: MutableMapping[str, str] | None = None,
+    keep: Sequence[Listener] = (),
+) -> list[Listener]:
     """Open every address of `bind`, or take over what systemd left when none was given.
 
     environ: where LISTEN_FDS is looked for and removed from, so that children do not take it for theirs;
-    None (embedding) inherits nothing. The caller owns the listeners.
-    Raises ListenError, one line, with everything opened so far closed again.
+    None (embedding) inherits nothing. keep: open ones, used again for the address they have; without a `bind`
+    that was given, all of them. The caller owns the listeners.
+    Raises ListenError, one line, with everything that this call opened closed again.
     """
     addresses: tuple[Address, ...] = settings.bind
+    if keep and not settings.bind_was_given:
+        return list(keep)
+    kept = {listener.address: listener for listener in keep}
     if environ is not None:
         inherited = _take_inherited(environ)
         if inherited and not settings.bind_was_given:
@@ -85,10 +113,14 @@ def open_listeners(settings: Settings, environ: MutableMapping[str, str] | None 
     listeners: list[Listener] = []
     try:
         for address in addresses:
-            listeners.append(open_listener(address, settings.backlog, settings.unix_socket_mode))
+            listener = kept.get(str(address))
+            if listener is None:
+                listener = open_listener(address, settings.backlog, settings.unix_socket_mode)
+            listeners.append(listener)
     except BaseException:
         for listener in listeners:
-            listener.close()
+            if listener not in keep:
+                listener.close()
         raise
     return listeners
 
@@ -100,10 +132,13 @@ def open_listener(address: Address, backlog: int, unix_socket_mode: int) -> List
     The caller owns the listener. Raises ListenError; the message names the address and a way out.
     """
     if isinstance(address, FdAddress):
-        return _adopt_descriptor(address)
-    if isinstance(address, UnixAddress):
-        return _open_unix(address, backlog, unix_socket_mode)
-    return _open_tcp(address, backlog)
+        listener = _adopt_descriptor(address)
+    elif isinstance(address, UnixAddress):
+        listener = _open_unix(address, backlog, unix_socket_mode)
+    else:
+        listener = _open_tcp(address, backlog)
+    listener.address = str(address)
+    return listener
 
 
 def _open_tcp(address: TcpAddress, backlog: int) -> Listener:

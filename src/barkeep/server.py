@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
 import threading
 import time
@@ -13,18 +12,23 @@ from ._engine import Engine
 from .errors import SettingError
 from .listeners import open_listeners
 from .settings import Settings
-from .wsgi import serve_exchanges
+from .signals import Signals
+from .watch import Watch
+from .wsgi import is_waiting, serve_exchanges
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from types import FrameType, TracebackType
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
     from wsgiref.types import WSGIApplication
 
     from .listeners import Listener
+    from .watch import OnTimedOut
 
 EXIT_DONE = 0
 EXIT_ABORTED = 1
+
+HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 # After an abort, threads that are between two calls end at once; those inside the application may not.
 ABORTED_THREADS_TIMEOUT_S = 1.0
@@ -92,41 +96,100 @@ class Server:
         self.stop()
 
 
+class Seat:
+    """Where a worker stands among others: its place in the scoreboard, its slot, its generation.
+
+    scoreboard: the descriptor of the memory that all share.
+    """
+
+    def __init__(self, scoreboard: int, place: int, slot: int, generation: int) -> None:
+        self.scoreboard = scoreboard
+        self.place = place
+        self.slot = slot
+        self.generation = generation
+
+    def keywords(self) -> dict[str, int]:
+        """As the engine calls them."""
+        return {
+            "scoreboard_fd": self.scoreboard,
+            "place": self.place,
+            "slot": self.slot,
+            "generation": self.generation,
+        }
+
+
 class Service:
-    """An engine with its application threads. Closes the listeners it was given."""
+    """An engine with its application threads. Closes the listeners it was given.
+
+    seat: in a worker; None when nobody looks on. is_running: it was started.
+    watch: looks after deadlines; None when no setting asks for one. It has a thread of its own, because a
+    program that embeds us has no loop of ours to poll in, unless watches_itself is False: then the caller
+    polls it. on_too_many_stuck: called by the watch, once, when max_stuck_threads never came back; without it
+    the log says so. on_timed_out: as the watch calls it.
+    """
 
     def __init__(
-        self, settings: Settings, application: WSGIApplication, listeners: Sequence[Listener]
+        self,
+        settings: Settings,
+        application: WSGIApplication,
+        listeners: Sequence[Listener],
+        seat: Seat | None = None,
+        *,
+        watches_itself: bool = True,
+        on_too_many_stuck: Callable[[], None] | None = None,
+        on_timed_out: OnTimedOut | None = None,
     ) -> None:
         self.listeners = listeners
+        if settings.lint:
+            from .lint import Lint
+
+            application = Lint(application)
+        self.is_running = False
+        self._application = application
         descriptors = [
             (listener.socket.fileno(), listener.server_name, listener.server_port) for listener in listeners
         ]
-        self.engine = Engine(descriptors, settings.engine_options())
-        self._threads = [
-            threading.Thread(
-                target=serve_exchanges,
-                args=(self.engine, application),
-                name=f"barkeep-{number}",
-                # One that hangs in the application must not keep the process from ending.
-                daemon=True,
+        options = settings.engine_options()
+        self.engine = (
+            Engine(descriptors, options, **seat.keywords()) if seat else Engine(descriptors, options)
+        )
+        # Guards the two sets; told whenever a thread leaves the first.
+        self._changed = threading.Condition()
+        self._threads: set[threading.Thread] = set()
+        # Stuck in a request that was timed out, and replaced. They end when they come back; nobody waits for
+        # that.
+        self._quarantined: set[threading.Thread] = set()
+        self._wanted_threads = settings.threads
+        self._started_threads = 0
+        self.watch: Watch | None = None
+        self._watching: threading.Thread | None = None
+        if settings.timeout > 0 or any(timeout_s > 0 for _prefix, timeout_s in settings.timeout_for):
+            self.watch = Watch(
+                self.engine,
+                timeout_grace_s=settings.timeout_grace,
+                max_stuck_threads=settings.max_stuck_threads,
+                replace_thread=self._replace_thread,
+                on_too_many_stuck=on_too_many_stuck or self._tell_too_many_stuck,
+                on_timed_out=on_timed_out,
             )
-            for number in range(1, settings.threads + 1)
-        ]
+            if watches_itself:
+                self._watching = threading.Thread(target=self.watch.run, name="barkeep-watch", daemon=True)
 
     def start(self) -> None:
         """Begin to serve. Raises SettingError, with all of it closed again, when threads cannot be had."""
+        self.is_running = True
         self.engine.start()
         try:
-            for thread in self._threads:
-                thread.start()
+            for _ in range(self._wanted_threads):
+                self._start_thread()
+            if self._watching is not None:
+                self._watching.start()
         except RuntimeError as error:
-            wanted = len(self._threads)
-            self._threads = [thread for thread in self._threads if thread.ident is not None]
+            wanted, started = self._wanted_threads, self._started_threads
             self.close()
             raise SettingError(
-                f"--threads must be as many as the system allows, found {wanted}; {len(self._threads)} were "
-                f"started ({error}). Use fewer, or raise the limit on processes."
+                f"--threads must be as many as the system allows, found {wanted}; {started} were started "
+                f"({error}). Use fewer, or raise the limit on processes."
             ) from None
 
     def drain(self) -> None:
@@ -142,28 +205,94 @@ class Service:
         self.engine.abort()
         self.engine.wait()
         if not self._join_threads(time.monotonic() + ABORTED_THREADS_TIMEOUT_S):
-            stuck = sum(thread.is_alive() for thread in self._threads)
+            stuck = len(self._threads)
             are = "thread is" if stuck == 1 else "threads are"
             self.engine.log("warning", f"{stuck} application {are} still inside the application")
+        if self.watch is not None and self._watching is not None and self._watching.ident is not None:
+            self.watch.stop()
+            self._watching.join()
+        # It knows us, and we know it: without this the engine's descriptors would stay open until the garbage
+        # collector comes.
+        self.watch = self._watching = None
         self.engine.close()
 
     def wait_until_finished(self, timeout_s: float | None) -> bool:
         """After a drain: wait until every connection is closed and every thread has left the application.
 
-        It may still have to close an answer that is out. False when the time has passed before.
+        It may still have to close an answer that is out. Threads that were given up are not waited for. False
+        when the time has passed before.
         """
         give_up_at_s = None if timeout_s is None else time.monotonic() + timeout_s
         return self.engine.wait(timeout_s) and self._join_threads(give_up_at_s)
 
     @property
     def has_stuck_threads(self) -> bool:
-        """Whether an application thread is still inside the application."""
-        return any(thread.is_alive() for thread in self._threads)
+        """Whether an application thread is still inside the application, also one that was given up."""
+        return bool(self._threads or self._quarantined)
+
+    def log_stacks(self, outcome: str) -> None:
+        """One event in the log for each thread that is inside the application: where it stands."""
+        import traceback
+
+        frames = sys._current_frames()  # noqa: SLF001 - the only way to see another thread
+        for thread in self._threads:
+            frame = frames.get(thread.ident or 0)
+            if frame is None or is_waiting(frame):
+                continue
+            stack = "".join(traceback.format_stack(frame)).rstrip()
+            self.engine.log("warning", f"{thread.name} is inside the application, {outcome}\n{stack}")
 
     def _join_threads(self, give_up_at_s: float | None) -> bool:
-        for thread in self._threads:
-            thread.join(None if give_up_at_s is None else max(0.0, give_up_at_s - time.monotonic()))
-        return not self.has_stuck_threads
+        with self._changed:
+            threads = list(self._threads)
+            timeout_s = None if give_up_at_s is None else max(0.0, give_up_at_s - time.monotonic())
+            have_ended = self._changed.wait_for(lambda: not self._threads, timeout_s)
+            threads = [thread for thread in threads if thread not in self._quarantined]
+        if have_ended:
+            for thread in threads:
+                # Its last steps, which take no time.
+                thread.join()
+        return have_ended
+
+    def _start_thread(self) -> None:
+        """Raises RuntimeError when the system has no more threads."""
+        thread = threading.Thread(
+            target=self._serve,
+            name=f"barkeep-{self._started_threads + 1}",
+            # One that hangs in the application must not keep the process from ending.
+            daemon=True,
+        )
+        with self._changed:
+            thread.start()
+            self._started_threads += 1
+            self._threads.add(thread)
+
+    def _serve(self) -> None:
+        try:
+            serve_exchanges(self.engine, self._application)
+        finally:
+            with self._changed:
+                self._threads.discard(threading.current_thread())
+                self._quarantined.discard(threading.current_thread())
+                self._changed.notify_all()
+
+    def _replace_thread(self, ident: int) -> int:
+        """Stop waiting for a thread and start another; how many are stuck now."""
+        with self._changed:
+            given_up = {thread for thread in self._threads if thread.ident == ident}
+            self._threads -= given_up
+            self._quarantined |= given_up
+            self._changed.notify_all()
+            stuck = len(self._quarantined)
+        self._start_thread()
+        return stuck
+
+    def _tell_too_many_stuck(self) -> None:
+        self.engine.log(
+            "error",
+            "max_stuck_threads is reached: a thread that does not come back is not replaced any more. "
+            "Restart the program, and give what hangs a timeout of its own",
+        )
 
 
 def serve(application: WSGIApplication, /, **settings: object) -> int:
@@ -180,7 +309,7 @@ def run(settings: Settings, application: WSGIApplication, listeners: Sequence[Li
     """Serve on these listeners until a signal; close them. 0: all was finished, 1: something was aborted."""
     sys.setswitchinterval(settings.switch_interval)
     service = Service(settings, application, listeners)
-    with Signals() as signals:
+    with Signals(HANDLED) as signals:
         service.start()
         for listener in listeners:
             service.engine.log("info", f"listening on {listener.url}")
@@ -194,12 +323,13 @@ def run(settings: Settings, application: WSGIApplication, listeners: Sequence[Li
             service.engine.log("info", f"{stop_signal.name}: finishing what was begun")
             is_drained = _wait_for_drain(signals, service, settings.graceful_timeout)
     service.close()
+    exit_code = EXIT_DONE if is_drained else EXIT_ABORTED
     if service.has_stuck_threads:
         # Python would wait for them, or end them inside C code: leave without.
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(EXIT_ABORTED)
-    return EXIT_DONE if is_drained else EXIT_ABORTED
+        os._exit(exit_code)
+    return exit_code
 
 
 def _tell_end(service: Service, signals: Signals) -> None:
@@ -230,52 +360,3 @@ def _wait_for_drain(signals: Signals, service: Service, timeout_s: float) -> boo
         elif time.monotonic() >= give_up_at_s:
             return service.wait_until_finished(0)
     return True
-
-
-class Signals:
-    """SIGTERM, SIGINT and SIGUSR1 as something to wait for. Outside the main thread it never hears one."""
-
-    HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-
-    def __enter__(self) -> Signals:
-        self._reader, self._writer = socket.socketpair()
-        self._writer.setblocking(False)
-        self._before: dict[signal.Signals, object] = {}
-        self._wakeup_before = -1
-        if threading.current_thread() is threading.main_thread():
-            self._wakeup_before = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-            for number in self.HANDLED:
-                self._before[number] = signal.signal(number, _do_nothing)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
-        if self._before:
-            signal.set_wakeup_fd(self._wakeup_before)
-        self._reader.close()
-        self._writer.close()
-
-    def wait(self, timeout_s: float | None) -> signal.Signals | None:
-        """The next signal; None after the timeout, or when woken without one."""
-        self._reader.settimeout(timeout_s)
-        try:
-            number = self._reader.recv(1)
-        except TimeoutError:
-            return None
-        return signal.Signals(number[0]) if number and number[0] else None
-
-    def wake(self) -> None:
-        """End a wait from another thread."""
-        try:
-            self._writer.send(b"\0")
-        except OSError:
-            # Nobody waits any more: the server has ended in another way.
-            pass
-
-
-def _do_nothing(_number: int, _frame: FrameType | None) -> None:
-    # The wake-up descriptor tells the main thread; a handler must exist for Python to write there.
-    pass

@@ -10,7 +10,10 @@ from .setting import Kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    # A middleware as it was written: NAME[:TEXT], or a table with "name" and settings.
+    PieceText = str | Mapping[str, object]
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -144,6 +147,37 @@ def url_paths() -> Kind[tuple[str, ...]]:
         return tuple(texts)
 
     return Kind("paths such as /health", "PATH", read, ",".join, is_list=True)
+
+
+def middlewares() -> Kind[tuple[PieceText, ...]]:
+    """Middlewares, outermost first: texts with "|" between them, or tables with their settings.
+
+    What the names stand for is found out where the application is loaded: their code is not imported here.
+    """
+
+    def read(found: object) -> tuple[PieceText, ...]:
+        if isinstance(found, (str, dict)):
+            found = [found]
+        if not isinstance(found, (list, tuple)):
+            raise ValueError  # noqa: TRY004 - a kind tells any fault of a value by ValueError
+        pieces: list[PieceText] = []
+        for piece in found:
+            if isinstance(piece, str):
+                pieces += [text.strip(" ") for text in piece.split("|")]
+            elif isinstance(piece, dict) and isinstance(piece.get("name"), str):
+                pieces.append(piece)
+            else:
+                raise ValueError("a table needs a name")  # noqa: TRY004
+        if not all(pieces):
+            raise ValueError("a name is empty")
+        return tuple(pieces)
+
+    def show(value: tuple[PieceText, ...]) -> str:
+        # Settings of a table may be secrets; `barkeep check` shows them piece by piece.
+        return "|".join(piece if isinstance(piece, str) else str(piece["name"]) for piece in value)
+
+    allowed = 'names such as compress, ratelimit:100/minute or module:Class, with "|" between them, or tables'
+    return Kind(allowed, "NAME[:TEXT]", read, show, is_list=True)
 
 
 def plain_text(what: str) -> Kind[str]:
@@ -305,7 +339,8 @@ def show_duration(duration_s: float) -> str:
     """A time as 30s, or 500ms below one second."""
     if 0 < duration_s < 1:
         return f"{duration_s * 1000:g}ms"
-    return f"{duration_s:g}s"
+    # "g" writes a year as 3.1536e+07.
+    return f"{int(duration_s)}s" if duration_s == int(duration_s) else f"{duration_s:g}s"
 
 
 def _digits(found: object) -> int:

@@ -22,6 +22,7 @@ from .setting_kinds import (
     file_mode,
     log_file,
     log_format,
+    middlewares,
     optional_addresses,
     optional_file_mode,
     path,
@@ -61,8 +62,10 @@ DEADLINES = "Deadlines"
 LIMITS = "Limits"
 HTTP = "HTTP"
 
+MIDDLEWARE = "Middleware"
+
 # What only the command line can mean.
-FOR_SUPERVISOR = (SOURCES, PROCESSES, RELOADING, RECYCLING)
+FOR_SUPERVISOR = (SOURCES, MIDDLEWARE, PROCESSES, RELOADING, RECYCLING)
 
 
 class Settings:
@@ -134,6 +137,16 @@ class Settings:
         help="after SIGTERM, go on accepting for so long while /readyz says no: for load balancers to notice",
     )  # fmt: skip
 
+    lint = Setting(
+        switch(), default=False, group=RUNNING,
+        help="for development: tell in the log which rules of PEP 3333 the application breaks, and where",
+    )  # fmt: skip
+    middleware = Setting(
+        middlewares(), default=(), group=MIDDLEWARE,
+        help="put this middleware around the application, inside those before it; repeatable. "
+        "In TOML [[middleware]] tables with name and settings",
+    )  # fmt: skip
+
     workers = Setting(
         count_or_auto(1, 256), default=1, group=PROCESSES, short="-w",
         help="worker processes, or auto: one per usable CPU (affinity, cgroup quota) as memory allows",
@@ -161,7 +174,7 @@ class Settings:
     name = Setting(
         plain_text("a name of letters, digits, dots, dashes and underscores"), default="barkeep",
         group=PROCESSES, short="-n",
-        help="name in process titles, logs and the control socket's path",
+        help="name in process titles and in the path of the control socket",
     )  # fmt: skip
     control_socket = Setting(
         path("a path, or off"), default="", group=PROCESSES,
@@ -187,6 +200,11 @@ class Settings:
     warm_up = Setting(
         url_paths(), default=(), group=RELOADING,
         help="path that a worker must answer with 2xx or 3xx, inside it, before it is ready; repeatable",
+    )  # fmt: skip
+
+    settle_time = Setting(
+        duration(0.0, 3600.0), default=2.0, group=RELOADING,
+        help="a new generation must stay up for so long before it takes the place of the old one",
     )  # fmt: skip
 
     max_requests = Setting(
@@ -260,12 +278,12 @@ class Settings:
     )  # fmt: skip
 
     timeout = Setting(
-        duration(0.0, DAY_S), default=60.0, group=DEADLINES, short="-t",
+        duration(0.0, DAY_S), default=60.0, group=DEADLINES, short="-t", goes_to_engine=True,
         help="the application may take to its head, and between two chunks; then 504, or abort when the "
         "head is out. 0 is off",
     )  # fmt: skip
     timeout_for = Setting(
-        path_durations(), default=(), group=DEADLINES,
+        path_durations(), default=(), group=DEADLINES, goes_to_engine=True,
         help="the same for paths below a prefix, as /reports=5m; the longest prefix counts. Repeatable",
     )  # fmt: skip
     timeout_grace = Setting(

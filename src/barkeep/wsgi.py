@@ -7,12 +7,13 @@ close(). The engine checks and sends what is given to `exchange`; the applicatio
 from __future__ import annotations
 
 from .error_stream import ErrorStream
-from .errors import ApplicationError, ClientGone
+from .errors import ApplicationError, ClientGone, RequestTimeout
 from .file_wrapper import FileWrapper, send_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from types import FrameType
     from typing import NoReturn
     from wsgiref.types import WSGIApplication
 
@@ -29,10 +30,16 @@ def serve_exchanges(engine: Engine, application: WSGIApplication) -> None:
     """Be an application thread: take one exchange after another until the engine stops."""
     errors = ErrorStream(engine)
     take = engine.application_thread(errors, FileWrapper).take
-    # Each exchange has a frame of its own, so that nothing of it outlives it while the thread waits.
-    while _serve_next(take, application, engine):
-        if errors.unfinished:
-            errors.flush()
+    while True:
+        try:
+            # Each exchange has a frame of its own, so that nothing of it outlives it while the thread waits.
+            while _serve_next(take, application, engine):
+                if errors.unfinished:
+                    errors.flush()
+            return
+        except RequestTimeout:
+            # It was meant for an exchange that has just ended; take() lets none through to the next.
+            continue
 
 
 def _serve_next(take: Callable[[], Exchange | None], application: WSGIApplication, engine: Engine) -> bool:
@@ -45,11 +52,17 @@ def _serve_next(take: Callable[[], Exchange | None], application: WSGIApplicatio
         return False
     try:
         answer(exchange, application)
-    except ClientGone:
+    except (ClientGone, RequestTimeout):
+        # Of a timeout the watch has told, with the stack.
         exchange.fail(INTERNAL_SERVER_ERROR)
     except BaseException as error:  # also SystemExit: one request may not end the thread
         _report(engine, exchange, error)
     return True
+
+
+def is_waiting(frame: FrameType) -> bool:
+    """Whether an application thread with this frame waits for its next exchange."""
+    return frame.f_code is _serve_next.__code__ and "exchange" not in frame.f_locals
 
 
 def answer(exchange: Exchange, application: WSGIApplication) -> None:

@@ -5,9 +5,13 @@ GATE in the environment is the path of the test's gate (gates.py).
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
+import socket
 import sys
+import threading
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -82,6 +86,25 @@ def fail(_environ: WSGIEnvironment, start_response: StartResponse, *_: str) -> I
     raise RuntimeError("on purpose")
 
 
+def hang(_environ: WSGIEnvironment, start_response: StartResponse, kind: str, *_: str) -> Iterable[bytes]:
+    """Nothing: in a sleep, at a lock or in a loop; or in C code with the GIL, until the test lets go."""
+    if kind == "sleep":
+        time.sleep(86_400)
+    elif kind == "lock":
+        lock = threading.Lock()
+        lock.acquire()
+        lock.acquire()
+    elif kind == "loop":
+        while True:
+            pass
+    elif kind == "gil":
+        with socket.socket(socket.AF_UNIX) as waiting:
+            waiting.connect(os.environ["GATE"])
+            ctypes.PyDLL(None).recv(waiting.fileno(), ctypes.create_string_buffer(1), 1, 0)
+    start_response("200 OK", [TEXT])
+    return [b"let go"]
+
+
 ANSWERS: dict[str, Application] = {
     "": hello,
     "gate": gate,
@@ -90,4 +113,5 @@ ANSWERS: dict[str, Application] = {
     "pieces": pieces,
     "digest": digest,
     "fail": fail,
+    "hang": hang,
 }

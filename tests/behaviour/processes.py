@@ -17,7 +17,7 @@ from tests.behaviour.clients import WAIT_S, Address
 APPLICATION = f"{Path(__file__).with_name('applications.py')}:application"
 
 # What a developer may have set for other servers; a test says itself what it wants.
-FOREIGN_VARIABLES = ("PORT", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
+FOREIGN_VARIABLES = ("PORT", "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
 
 
 def clean_environ(**more: str) -> dict[str, str]:
@@ -27,7 +27,19 @@ def clean_environ(**more: str) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith("BARKEEP_") and name not in FOREIGN_VARIABLES
     }
-    return {**kept, **more}
+    # Servers of other tests would fight for the one of the default name.
+    return {**kept, "BARKEEP_CONTROL_SOCKET": "off", **more}
+
+
+def children_of(pid: int) -> list[int]:
+    """Process ids of the living children of a process with one thread, the oldest first."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether every thread of a process has been stopped by a signal."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return all((task / "stat").read_text().rpartition(")")[2].split()[0] == "T" for task in tasks)
 
 
 class ServerProcess:
@@ -101,6 +113,19 @@ class ServerProcess:
         """Send a signal."""
         self._process.send_signal(number)
 
+    def pause(self) -> None:
+        """Stop its workers in the middle of whatever they do, until `resume`."""
+        for worker in self.workers():
+            os.kill(worker, signal.SIGSTOP)
+            # It may run on for a moment on another processor.
+            while not is_stopped(worker):
+                os.sched_yield()
+
+    def resume(self) -> None:
+        """Let its workers go on."""
+        for worker in self.workers():
+            os.kill(worker, signal.SIGCONT)
+
     def wait(self) -> int:
         """Its exit code; reads the rest of its log."""
         until_s = time.monotonic() + WAIT_S
@@ -123,24 +148,33 @@ class ServerProcess:
         """All of standard output, after its end."""
         return self._stdout.read().decode()
 
+    @property
+    def pid(self) -> int:
+        """The supervisor's process id."""
+        return self._process.pid
+
+    def workers(self) -> list[int]:
+        """Process ids of its workers, the oldest first."""
+        return children_of(self.pid)
+
     def cpu_s(self) -> float:
-        """CPU time it has used."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        """CPU time that its one worker has used."""
+        fields = Path(f"/proc/{self._worker()}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def memory_bytes(self) -> int:
-        """Memory that is its own."""
-        rollup = Path(f"/proc/{self._process.pid}/smaps_rollup").read_text()
+        """Memory that is its one worker's own."""
+        rollup = Path(f"/proc/{self._worker()}/smaps_rollup").read_text()
         kib = [int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Private_")]
         return sum(kib) * 1024
 
     def descriptors(self) -> int:
-        """Descriptors it has open."""
-        return len(os.listdir(f"/proc/{self._process.pid}/fd"))
+        """Descriptors that its one worker has open."""
+        return len(os.listdir(f"/proc/{self._worker()}/fd"))
 
     def threads(self) -> int:
-        """Threads it has."""
-        return len(os.listdir(f"/proc/{self._process.pid}/task"))
+        """Threads that its one worker has."""
+        return len(os.listdir(f"/proc/{self._worker()}/task"))
 
     def close(self) -> None:
         """Kill it if it still runs."""
@@ -151,6 +185,10 @@ class ServerProcess:
             self._discarding.join(WAIT_S)
         self._stdout.close()
         self._stderr.close()
+
+    def _worker(self) -> int:
+        (worker,) = self.workers()
+        return worker
 
     def _read(self, until_s: float) -> bool:
         """Read more of the log; False when it has ended or time is up."""

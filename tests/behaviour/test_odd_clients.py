@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-
 import pytest
 
 from tests.behaviour.clients import Client
@@ -89,13 +87,13 @@ def test_connections_that_are_gone_before_they_are_accepted_leave_nothing(
     assert witness.ask().status == 200
     descriptors = server.descriptors()
     # Stopped, so that all of them are gone before the server looks.
-    server.send(signal.SIGSTOP)
+    server.pause()
     for number in range(200):
         client = connect(address)
         if number % 2:
             client.get()
         client.reset()
-    server.send(signal.SIGCONT)
+    server.resume()
     assert witness.ask().status == 200
     before_s = server.cpu_s()
     wait_for_deadline(witness)

@@ -22,6 +22,7 @@ def test_eight_requests_in_flight_are_answered_whole_after_sigterm(
     gate.wait_for(8)
     server.send(signal.SIGTERM)
     server.wait_for_log("SIGTERM: finishing what was begun")
+    server.wait_for_log("draining")
     gate.open()
     answers = [client.answer() for client in clients]
     assert [answer.body for answer in answers] == [b"let go"] * 8
@@ -40,7 +41,7 @@ def test_requests_that_wait_for_a_thread_are_answered_after_sigterm(
         client.get("/gate")
     gate.wait_for(2)
     server.send(signal.SIGTERM)
-    server.wait_for_log("SIGTERM")
+    server.wait_for_log("draining")
     # Closed: whoever comes to it from now on passes.
     gate.close()
     assert [client.answer().body for client in clients] == [b"let go"] * 8
@@ -51,12 +52,12 @@ def test_connections_in_the_accept_queue_are_answered_after_sigterm(spawn: Spawn
     server = spawn()
     address = server.address()
     # Stopped, so that everything waits in the kernel when the signal is seen.
-    server.send(signal.SIGSTOP)
+    server.pause()
     clients = [connect(address) for _ in range(30)]
     for client in clients:
         client.get()
     server.send(signal.SIGTERM)
-    server.send(signal.SIGCONT)
+    server.resume()
     assert [client.answer().body for client in clients] == [b"hello"] * 30
     assert server.wait() == 0
 
@@ -73,7 +74,7 @@ def test_connections_queued_behind_max_connections_are_answered_after_sigterm(
         client.get()
     server.wait_for_log("max_connections are open")
     server.send(signal.SIGTERM)
-    server.wait_for_log("SIGTERM")
+    server.wait_for_log("draining")
     gate.open()
     assert first.answer().body == b"let go"
     assert [client.answer().body for client in others] == [b"hello"] * 3
@@ -88,7 +89,7 @@ def test_head_begun_before_sigterm_may_be_finished(spawn: Spawn, connect: Connec
     # An answer to who came later: the half head is with the server.
     assert connect(address).ask().status == 200
     server.send(signal.SIGTERM)
-    server.wait_for_log("SIGTERM")
+    server.wait_for_log("draining")
     client.send(b" localhost\r\n\r\n")
     answer = client.answer()
     assert (answer.body, answer.field("connection")) == (b"hello", "close")
@@ -102,7 +103,7 @@ def test_upload_begun_before_sigterm_may_be_finished(spawn: Spawn, connect: Conn
     client.post("/digest", b"half", length=8)
     assert connect(address).ask().status == 200
     server.send(signal.SIGTERM)
-    server.wait_for_log("SIGTERM")
+    server.wait_for_log("draining")
     client.send(b"half")
     assert client.answer().status == 200
     assert server.wait() == 0
@@ -118,7 +119,7 @@ def test_stream_under_way_is_sent_to_its_end_after_sigterm(
     assert client.chunk() == b"before"
     gate.wait_for(1)
     server.send(signal.SIGTERM)
-    server.wait_for_log("SIGTERM")
+    server.wait_for_log("draining")
     gate.open()
     assert client.end() == b"5\r\nafter\r\n0\r\n\r\n"
     assert server.wait() == 0
@@ -132,7 +133,7 @@ def test_large_answer_that_is_being_read_is_sent_to_its_end_after_sigterm(
     client.get("/zeros/1000000")
     client.receive_until(lambda received: b"\r\n\r\n" in received)
     server.send(signal.SIGTERM)
-    server.wait_for_log("SIGTERM")
+    server.wait_for_log("draining")
     assert len(client.answer().body) == 1_000_000
     assert server.wait() == 0
 
@@ -192,7 +193,7 @@ def test_request_sent_ahead_is_left_to_another_connection_after_sigterm(
     gate.wait_for(1)
     client.get("/")
     server.send(signal.SIGTERM)
-    server.wait_for_log("SIGTERM")
+    server.wait_for_log("draining")
     gate.open()
     assert client.answer().field("connection") == "close"
     assert client.end() == b""
@@ -236,6 +237,7 @@ def test_second_signal_aborts_at_once(
     gate.wait_for(1)
     server.send(number)
     server.wait_for_log("finishing what was begun")
+    server.wait_for_log("draining")
     server.send(number)
     server.wait_for_log(f"second {number.name}: aborting at once")
     server.wait_for_log(f"GET /gate from {client.name}")
@@ -254,6 +256,7 @@ def test_second_signal_ends_the_process_however_many_threads_are_stuck(
     gate.wait_for(64)
     server.send(signal.SIGTERM)
     server.wait_for_log("finishing what was begun")
+    server.wait_for_log("draining")
     server.send(signal.SIGTERM)
     # 64 threads, each waited for in turn for a second, would take longer than `wait` allows.
     assert server.wait() == 1
@@ -266,6 +269,7 @@ def test_sigint_stops_as_sigterm_does(spawn: Spawn, connect: Connect, gate: Gate
     gate.wait_for(1)
     server.send(signal.SIGINT)
     server.wait_for_log("SIGINT: finishing what was begun")
+    server.wait_for_log("draining")
     gate.open()
     assert client.answer().body == b"let go"
     assert server.wait() == 0

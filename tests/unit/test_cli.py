@@ -1,4 +1,4 @@
-"""cli.py: words become settings and an exit code; nothing is served here, `run` is a fake."""
+"""cli.py: words become settings and an exit code; nothing is served here, the supervisor is a fake."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
 
@@ -16,7 +15,7 @@ from barkeep import cli
 from barkeep.listeners import Listener
 from barkeep.settings import TABLE, Settings
 
-Run = Callable[[Settings, Any, list[Listener]], int]
+Run = Callable[[str, Settings, list[Listener]], int]
 
 
 @pytest.fixture(autouse=True)
@@ -25,16 +24,17 @@ def quiet_environment(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (site / "shop.py").write_text("def app(environ, start_response): return []\n")
     for variable in ("PORT", "LISTEN_PID", *(name for name in os.environ if name.startswith("BARKEEP_"))):
         monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("BARKEEP_CONTROL_SOCKET", "off")
 
 
 @pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, Any, list[str]]]:
-    """What the fake server was asked to run: settings, application, addresses."""
-    calls: list[tuple[Settings, Any, list[str]]] = []
+def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Settings, list[str]]]:
+    """What the fake supervisor was asked to run: target, settings, addresses."""
+    calls: list[tuple[str, Settings, list[str]]] = []
 
-    def run(settings: Settings, application: Any, listeners: list[Listener]) -> int:
+    def run(target: str, settings: Settings, listeners: list[Listener]) -> int:
         assert all(not listener.socket.get_inheritable() for listener in listeners)
-        calls.append((settings, application, [listener.url for listener in listeners]))
+        calls.append((target, settings, [listener.url for listener in listeners]))
         return 0
 
     give_server(monkeypatch, run)
@@ -42,22 +42,30 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, Any, list[st
 
 
 def give_server(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
-    """Put a fake in the place of barkeep.server."""
-    server = ModuleType("barkeep.server")
-    server.run = run  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "barkeep.server", server)
+    """Put a fake in the place of barkeep.supervisor."""
+
+    class FakeSupervisor:
+        def __init__(self, target: str, settings: Settings, listeners: list[Listener], *_: object) -> None:
+            self._asked = (target, settings, listeners)
+
+        def run(self) -> int:
+            return run(*self._asked)
+
+    module = ModuleType("barkeep.supervisor")
+    module.Supervisor = FakeSupervisor  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "barkeep.supervisor", module)
 
 
-def test_target_and_options_reach_the_server(served: list[tuple[Settings, Any, list[str]]]) -> None:
+def test_target_and_options_reach_the_server(served: list[tuple[str, Settings, list[str]]]) -> None:
     assert cli.main(["--threads", "3", "shop:app", "--bind", "unix:a.sock", "-b", "unix:b.sock"]) == 0
-    [(settings, application, urls)] = served
+    [(target, settings, urls)] = served
     assert settings.threads == 3
-    assert application.__name__ == "app"
+    assert target == "shop:app"
     assert urls == ["unix:a.sock", "unix:b.sock"]
 
 
 def test_listeners_are_closed_after_serving(
-    site: Path, served: list[tuple[Settings, Any, list[str]]]
+    site: Path, served: list[tuple[str, Settings, list[str]]]
 ) -> None:
     assert cli.main(["shop:app", "-b", "unix:a.sock"]) == 0
     assert served
@@ -113,12 +121,12 @@ def test_unusable_words_end_with_2_and_one_line(
 
 
 def test_environment_and_toml_are_read(
-    site: Path, monkeypatch: pytest.MonkeyPatch, served: list[tuple[Settings, Any, list[str]]]
+    site: Path, monkeypatch: pytest.MonkeyPatch, served: list[tuple[str, Settings, list[str]]]
 ) -> None:
     (site / "barkeep.toml").write_text('bind = "unix:toml.sock"\nthreads = 2\n')
     monkeypatch.setenv("BARKEEP_THREADS", "5")
     assert cli.main(["shop:app"]) == 0
-    [(settings, _application, urls)] = served
+    [(_target, settings, urls)] = served
     assert (settings.threads, urls) == (5, ["unix:toml.sock"])
 
 

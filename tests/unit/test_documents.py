@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import inspect
 import re
 import sys
 from pathlib import Path
@@ -12,8 +13,12 @@ from urllib.parse import urlsplit
 import pytest
 
 import barkeep
-from barkeep import cli, server
+from barkeep import cgi, cli, server
 from barkeep._engine import ACCESS_LOG_FIELDS
+from barkeep.commands import COMMANDS
+from barkeep.hooks import NAMES as HOOK_NAMES
+from barkeep.hooks import Hooks
+from barkeep.lint.command import make_parser
 from barkeep.settings import TABLE
 
 if TYPE_CHECKING:
@@ -28,8 +33,11 @@ PAGES = sorted(page for page in ROOT.rglob("*.md") if not NOT_OURS & set(page.re
 FOR_USERS = [page for page in PAGES if page == ROOT / "README.md" or page.is_relative_to(ROOT / "docs")]
 RECORDS = sorted((ROOT / "docs" / "adr").glob("*.md"))
 
-# The last one is systemctl's.
-FLAGS_BESIDE_THE_TABLE = {"--help", "--version", "--now"}
+# Those of the commands and of barkeep.cgi, and two of systemctl's.
+FLAGS_BESIDE_THE_TABLE = {"--help", "--version", "--json", "--now", "--kill-whom"}
+FLAGS_BESIDE_THE_TABLE |= set(re.findall(r"--[a-z]+", cgi.USAGE))
+
+FLAGS_OF_LINT = set(re.findall(r"--[a-z-]+", make_parser().format_help()))
 
 FRAGMENT_NAME = re.compile(r"(\d+|\+[a-z0-9-]+)\.(feature|change|fix|security|removal)(\.\d+)?\.md")
 LONGEST_FRAGMENT_CHARS = 500
@@ -147,11 +155,22 @@ def test_each_name_said_to_be_in_a_file_is_there(page: str) -> None:
         assert re.search(rf"\b(fn|def|enum|struct|class) {name}\b", (here / file).read_text(encoding="utf-8"))
 
 
+def _pages_of_inner_indexes() -> str:
+    """Links of the index pages further in, as the first one would write them."""
+    links = []
+    for inner in sorted((ROOT / "docs").rglob("index.md")):
+        place = inner.parent.relative_to(ROOT / "docs")
+        assert place == Path() or f"({place}/index.md)" in text_of("docs/index.md")
+        names = re.findall(r"\]\(([^)#/]+)\)", inner.read_text(encoding="utf-8"))
+        links += [f"({place}/{name})" for name in names]
+    return "".join(links)
+
+
 def test_index_names_every_page_of_docs() -> None:
     index = text_of("docs/index.md")
     pages = [page for page in sorted((ROOT / "docs").rglob("*.md")) if page.name != "index.md"]
     there = [str(page.relative_to(ROOT / "docs")) for page in pages]
-    assert [page for page in there if f"({page})" not in index] == []
+    assert [page for page in there if f"({page})" not in index + _pages_of_inner_indexes()] == []
 
 
 def test_drawing_of_a_connection_is_the_one_above_its_source() -> None:
@@ -174,7 +193,7 @@ def test_drawing_of_an_answer_names_every_stage() -> None:
 
 @pytest.mark.parametrize("page", relative(FOR_USERS))
 def test_each_flag_in_a_page_for_users_is_in_the_table(page: str) -> None:
-    flags = {setting.flag for setting in TABLE.values()} | FLAGS_BESIDE_THE_TABLE
+    flags = {setting.flag for setting in TABLE.values()} | FLAGS_BESIDE_THE_TABLE | FLAGS_OF_LINT
     assert [
         flag for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", text_of(page)) if flag not in flags
     ] == []
@@ -232,11 +251,13 @@ def test_each_direct_dependency_is_named_in_a_decision_record() -> None:
     ]
     crates = {name for section in sections for name in re.findall(r"^([\w-]+) = ", section, re.MULTILINE)}
     lists = re.findall(
-        r"^(?:dependencies|dev) = \[(.*?)\]$", text_of("pyproject.toml"), re.DOTALL | re.MULTILINE
+        r"^(?:dependencies|dev|reload|title) = \[(.*?)\]$",
+        text_of("pyproject.toml"),
+        re.DOTALL | re.MULTILINE,
     )
     packages = {name for text in lists for name in re.findall(r'"([\w-]+)[^"]*"', text)}
     told = {name for record in RECORDS for name in names_in(record.read_text(encoding="utf-8"))}
-    assert {"pyo3", "tomli"} <= crates | packages
+    assert {"pyo3", "tomli", "watchfiles", "setproctitle"} <= crates | packages
     assert sorted((crates | packages) - {"barkeep-wire"} - told) == []
 
 
@@ -267,6 +288,23 @@ def test_exit_codes_page_lists_the_codes_that_there_are() -> None:
     page = text_of("docs/reference/signals-and-exit-codes.md")
     listed = {int(row[0]) for row in rows_of_table(page) if row[0].isdigit()}
     assert listed == codes
+
+
+def test_control_page_lists_the_commands_that_there_are() -> None:
+    rows = list(rows_of_table(text_of("docs/reference/control.md")))
+    named = [names_in(row[0])[0].split()[0] for row in rows if len(row) == 3 and row[0].startswith("`")]
+    # Once with what they do, once with their data.
+    assert named == list(COMMANDS) * 2
+    for command, row in COMMANDS.items():
+        arguments = [cells[1] for cells in rows if cells[0] == f"`{command}`" and len(cells) == 3][-1]
+        assert (f"`{row.argument}`" in arguments) == bool(row.argument), command
+
+
+def test_hooks_page_lists_the_methods_and_the_attributes_of_their_events() -> None:
+    rows = [row for row in rows_of_table(text_of("docs/reference/hooks.md")) if row[0].startswith("`")]
+    told = {names_in(row[0])[0]: names_in(row[3]) for row in rows}
+    methods = {name: inspect.signature(getattr(Hooks, name)).parameters for name in HOOK_NAMES}
+    assert told == {name: list(parameters)[1:] for name, parameters in methods.items()}
 
 
 def test_environ_page_lists_the_keys_that_a_request_has() -> None:

@@ -164,8 +164,11 @@ impl EventLoop {
     }
 
     fn close_listeners(&mut self) {
-        // The tokens of health listeners do not change: they follow `server_addresses`.
-        self.listeners.public.clear();
+        for listener in self.listeners.public.drain(..) {
+            // Closing our descriptor is not enough: siblings have the same socket open, and as long as one has, the
+            // kernel would go on waking us for connections that only they take.
+            let _ = self.shared.poller.remove(&listener.socket);
+        }
         self.shared.scoreboard.set(layout::ACCEPTING, 0);
     }
 

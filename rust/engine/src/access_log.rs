@@ -18,8 +18,10 @@ pub enum Outcome {
     Complete,
     /// Refused for what the peer sent.
     Refused,
-    /// The peer was too slow.
+    /// The peer was too slow, or the application.
     TimedOut,
+    /// No application thread was free in time.
+    Shed,
     /// Cut: the application failed after the head, the peer went away, or the server had to stop.
     Aborted,
 }
@@ -30,6 +32,7 @@ impl Outcome {
             Outcome::Complete => "complete",
             Outcome::Refused => "refused",
             Outcome::TimedOut => "timed-out",
+            Outcome::Shed => "shed",
             Outcome::Aborted => "aborted",
         }
     }

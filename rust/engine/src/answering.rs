@@ -5,9 +5,9 @@
 //! makes the next one (PEP 3333, "Buffering and Streaming"), and many small ones leave in few sends.
 
 use crate::access_log::Record;
-use crate::connection::{BodyStream, Connection, Phase, State};
+use crate::connection::{BodyStream, Connection, Phase, Serving, State};
 use crate::draining::leftover;
-use crate::exchange::Exchange;
+use crate::exchange::{Begun, Exchange};
 use crate::outbox::FilePiece;
 use crate::reading::{Now, feed_inbox};
 use crate::shared::Shared;
@@ -16,12 +16,25 @@ use std::sync::Arc;
 /// Pieces of this size are sent by the thread that has them rather than copied to the outbox.
 const DIRECT_BYTES: usize = 32 * 1024;
 
-/// The peer has gone, or the answer was aborted: nothing more can be sent.
+/// The peer has gone, the answer was aborted, or the exchange was given up: nothing more can be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gone;
 
+/// Bytes of an answer that goes on.
+#[derive(Clone, Copy)]
+pub struct Part {
+    /// Of the connection's exchanges.
+    pub exchange: u32,
+    /// Nothing of the answer was sent yet.
+    pub is_first: bool,
+    /// How far the answer is with these bytes.
+    pub begun: Begun,
+}
+
 /// The end of an answer.
 pub struct End {
+    /// Of the connection's exchanges.
+    pub exchange: u32,
     /// The peer was told that the connection stays open.
     pub keep_alive: bool,
     /// The last bytes, after `bytes`, that go out with it.
@@ -29,16 +42,16 @@ pub struct End {
 }
 
 impl Connection {
-    /// Sends or queues bytes of an answer that goes on. `is_first`: nothing of the answer was sent yet.
-    pub fn write(&self, shared: &Shared, bytes: &[u8], more: &[u8], is_first: bool) -> Result<(), Gone> {
+    /// Sends or queues bytes of an answer that goes on.
+    pub fn write(&self, shared: &Shared, bytes: &[u8], more: &[u8], part: Part) -> Result<(), Gone> {
         let mut state = self.lock();
         if state.transport.is_none() {
             return Err(Gone);
         }
-        if let Phase::Serving(serving) = &mut state.phase {
-            serving.is_answer_begun = true;
-        }
-        let is_direct = is_first || bytes.len() + more.len() >= DIRECT_BYTES;
+        let Some(serving) = state.serving(part.exchange) else { return Err(Gone) };
+        serving.begun = Some(part.begun);
+        self.application.mark_moved(serving.timeout_ms);
+        let is_direct = part.is_first || bytes.len() + more.len() >= DIRECT_BYTES;
         if is_direct && state.outbox.is_empty() {
             self.send_now(&mut state, shared, bytes, more);
             return if state.transport.is_none() { Err(Gone) } else { Ok(()) };
@@ -58,16 +71,18 @@ impl Connection {
         self.lock().outbox.memory_bytes() > shared.options.response_buffer
     }
 
-    /// Waits until the outbox is half empty. Called without the GIL.
-    pub fn wait_for_room(&self, shared: &Shared) -> Result<(), Gone> {
+    /// Waits until the outbox is half empty. Called without the GIL. It is the client that takes this time.
+    pub fn wait_for_room(&self, shared: &Shared, exchange: u32) -> Result<(), Gone> {
         loop {
             let mut state = self.lock();
-            if state.transport.is_none() {
-                return Err(Gone);
+            let has_room = state.outbox.memory_bytes() <= shared.options.response_buffer / 2;
+            let is_open = state.transport.is_some();
+            let Some(&mut Serving { timeout_ms, .. }) = state.serving(exchange) else { return Err(Gone) };
+            if has_room || !is_open {
+                self.application.mark_moved(timeout_ms);
+                return if is_open { Ok(()) } else { Err(Gone) };
             }
-            if state.outbox.memory_bytes() <= shared.options.response_buffer / 2 {
-                return Ok(());
-            }
+            self.application.stop();
             state.waiter = Some(std::thread::current());
             drop(state);
             std::thread::park();
@@ -87,12 +102,16 @@ impl Connection {
         let done_ns = record.done_ns;
         let mut guard = self.lock();
         let state = &mut *guard;
+        // Given up: its line is written, and what the connection does now is its own affair.
+        state.serving(end.exchange)?;
+        self.application.stop();
         state.note_answer(record);
         if state.transport.is_none() {
             // Aborted while the application was at work.
             shared.log_answers_as_cut(&mut state.unlogged);
             self.record.none();
             state.phase = Phase::Closed;
+            shared.forget(self.token);
             return None;
         }
         let sent_ahead = end.keep_alive && !state.inbox.is_empty();
@@ -133,7 +152,10 @@ impl Connection {
                 return None;
             }
         };
-        state.transport.as_ref()?;
+        if state.transport.is_none() {
+            shared.forget(self.token);
+            return None;
+        }
         let now_ms = crate::clock::now_ms();
         match stay(stream, keep_alive) {
             Stay::No { linger } => {
@@ -190,8 +212,12 @@ impl Connection {
 
     /// Aborts an answer that cannot be completed: the client must be able to see it.
     /// record: None when the application never had it.
-    pub fn abort_answer(&self, shared: &Shared, record: Option<Record>) {
+    pub fn abort_answer(&self, shared: &Shared, exchange: u32, record: Option<Record>) {
         let mut state = self.lock();
+        if state.serving(exchange).is_none() {
+            return;
+        }
+        self.application.stop();
         if let Some(record) = record {
             state.note_answer(record);
         }
@@ -200,6 +226,7 @@ impl Connection {
         shared.log_answers(&mut state.unlogged);
         self.record.none();
         state.phase = Phase::Closed;
+        shared.forget(self.token);
     }
 }
 

@@ -3,8 +3,9 @@
 use crate::answer::Answer;
 use crate::dispatch::{Seat, Taken};
 use crate::environ;
-use crate::exchange::{Body, Exchange};
+use crate::exchange::{Body, Exchange, Run};
 use crate::response_writer::PyExchange;
+use crate::runner::Runner;
 use crate::shared::Shared;
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyDict};
@@ -15,6 +16,7 @@ use std::sync::{Arc, Mutex};
 pub struct ApplicationThread {
     shared: Arc<Shared>,
     seat: Arc<Seat>,
+    runner: Arc<Runner>,
     /// One for each listener.
     templates: Vec<Py<PyDict>>,
     /// The lowest that was free, from 1.
@@ -35,22 +37,31 @@ impl ApplicationThread {
             .collect::<PyResult<_>>()?;
         let ident = py.import("threading")?.call_method0("get_ident")?.extract()?;
         let number = shared.scoreboard.enter_thread();
-        shared.hand_over.join();
-        Ok(ApplicationThread { shared: Arc::clone(shared), seat: Seat::new(), templates, number, ident })
+        let runner = shared.add_runner(ident);
+        Ok(ApplicationThread {
+            shared: Arc::clone(shared),
+            seat: Seat::new(),
+            runner,
+            templates,
+            number,
+            ident,
+        })
     }
 }
 
 #[pymethods]
 impl ApplicationThread {
-    /// The next exchange; waits without the GIL while there is none. None: the server stops.
+    /// The next exchange; waits without the GIL while there is none. None: the server stops, or another thread has taken
+    /// this one's place. An exception that still waits to be raised here belongs to the exchange before, and is forgotten.
     fn take(&self, py: Python<'_>) -> PyResult<Option<PyExchange>> {
+        let Some(serial) = self.runner.come_back(py) else { return Ok(None) };
         let hand_over = &self.shared.hand_over;
         if let Some(exchange) = hand_over.take() {
-            return self.open(py, exchange).map(Some);
+            return self.open(py, exchange, serial).map(Some);
         }
         loop {
             match hand_over.take_or_sit(&self.seat) {
-                Taken::Exchange(exchange) => return self.open(py, exchange).map(Some),
+                Taken::Exchange(exchange) => return self.open(py, exchange, serial).map(Some),
                 Taken::Closed => return Ok(None),
                 Taken::Seated { wakes_io } => {
                     if wakes_io {
@@ -65,24 +76,26 @@ impl ApplicationThread {
 }
 
 impl ApplicationThread {
-    fn open(&self, py: Python<'_>, mut exchange: Exchange) -> PyResult<PyExchange> {
+    fn open(&self, py: Python<'_>, mut exchange: Exchange, serial: u64) -> PyResult<PyExchange> {
         exchange.connection.record.running(self.number, self.ident, exchange.times.taken_ns);
         let is_streamed = matches!(exchange.body, Body::Streamed(_));
         let body_bytes = if let Body::Whole(body) = &exchange.body { body.bytes.len() as u64 } else { 0 };
+        self.begin(&exchange, serial, body_bytes);
         let template = self.templates.get(usize::from(exchange.connection.listener));
         let template = template.map(|template| template.bind(py).clone()).unwrap_or_else(|| PyDict::new(py));
         let environ = match environ::build(&template, &mut exchange, &self.shared) {
             Ok(environ) => environ,
             Err(error) => {
                 // Out of memory, most likely: nobody will answer, and the client must not wait for it.
-                exchange.connection.abort_answer(&self.shared, None);
+                exchange.connection.abort_answer(&self.shared, exchange.number, None);
                 return Err(error);
             }
         };
-        let Exchange { connection, head, times, .. } = exchange;
+        let Exchange { connection, number, head, times, .. } = exchange;
         Ok(PyExchange {
             shared: Arc::clone(&self.shared),
             connection,
+            number,
             head,
             times,
             is_streamed,
@@ -91,11 +104,24 @@ impl ApplicationThread {
             answer: Mutex::new(Answer::new()),
         })
     }
+
+    /// From here on the application's time counts.
+    fn begin(&self, exchange: &Exchange, serial: u64, body_bytes: u64) {
+        let taken_ns = exchange.times.taken_ns;
+        let run =
+            Run { thread_number: self.runner.number, thread_ident: self.runner.ident, serial, body_bytes };
+        let mut state = exchange.connection.lock();
+        if let Some(serving) = state.serving(exchange.number) {
+            serving.run = Some(run);
+            serving.times.taken_ns = taken_ns;
+            exchange.connection.application.start(taken_ns / 1_000_000, exchange.timeout_ms);
+        }
+    }
 }
 
 impl Drop for ApplicationThread {
     fn drop(&mut self) {
-        self.shared.hand_over.leave();
+        self.shared.remove_runner(&self.runner);
         self.shared.scoreboard.leave_thread(self.number);
     }
 }

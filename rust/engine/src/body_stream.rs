@@ -31,11 +31,15 @@ impl Connection {
     ) -> Result<usize, BodyFault> {
         loop {
             let mut guard = self.lock();
-            if !matches!(&guard.phase, Phase::Serving(serving) if serving.number == exchange) {
-                // The answer was finished; what comes now belongs to others.
+            if guard.serving(exchange).is_none() {
+                // The answer was finished, or the exchange given up; what comes now belongs to others.
                 return Err(BodyFault::Gone);
             }
-            match self.try_read(&mut guard, shared, room, out) {
+            let attempt = self.try_read(&mut guard, shared, room, out);
+            if let Some(serving) = guard.serving(exchange) {
+                self.count_wait(serving, matches!(attempt, Ok(Attempt::MustWait)));
+            }
+            match attempt {
                 Ok(Attempt::Bytes(bytes)) => return Ok(bytes),
                 Ok(Attempt::End) => return Ok(0),
                 Ok(Attempt::MustWait) => {
@@ -50,6 +54,17 @@ impl Connection {
                     return Err(fault);
                 }
             }
+        }
+    }
+
+    /// The application's time stands still while it waits for its client.
+    fn count_wait(&self, serving: &mut Serving, must_wait: bool) {
+        if must_wait {
+            if serving.left_ms.is_none() {
+                serving.left_ms = self.application.pause(now_ms(), serving.timeout_ms);
+            }
+        } else if let Some(left_ms) = serving.left_ms.take() {
+            self.application.start(now_ms(), left_ms);
         }
     }
 
@@ -119,12 +134,17 @@ impl Connection {
 
     /// The application reads: now the peer may send (RFC 9110 section 10.1.1).
     fn send_continue(&self, state: &mut State, shared: &Shared) {
-        if let Phase::Serving(Serving { stream: Some(stream), is_answer_begun: false, .. }) = &mut state.phase
+        if let Phase::Serving(Serving { stream: Some(stream), begun: None, .. }) = &mut state.phase
             && std::mem::take(&mut stream.is_continue_due)
         {
             state.outbox.add(CONTINUE);
             self.flush(state, shared, now_ms());
         }
+    }
+
+    /// Whether the exchange is still the connection's: it was neither finished nor given up.
+    pub fn has_exchange(&self, exchange: u32) -> bool {
+        self.lock().serving(exchange).is_some()
     }
 
     /// Decoded bytes of a streamed body that were read so far.

@@ -2,7 +2,8 @@
 //! pieces when it is more than a connection may hold.
 
 use crate::answer::Stage;
-use crate::answering::Gone;
+use crate::answering::{Gone, Part};
+use crate::exchange::Begun;
 use crate::lock;
 use crate::python_errors::{application_error, client_gone};
 use crate::response_writer::{JOINED_BYTES, PyExchange};
@@ -71,13 +72,20 @@ impl PyExchange {
             return Ok(());
         }
         let (connection, shared) = (&*self.connection, &*self.shared);
+        let begun = {
+            let answer = lock(&self.answer);
+            Begun { status: answer.sent_status(), body_bytes: answer.bytes_sent }
+        };
+        let part = Part { exchange: self.number, is_first, begun };
         let sent = if more.len() > JOINED_BYTES || bytes.len() > 2 * JOINED_BYTES {
-            py.detach(|| connection.write(shared, bytes, more, is_first))
+            py.detach(|| connection.write(shared, bytes, more, part))
         } else {
-            connection.write(shared, bytes, more, is_first)
+            connection.write(shared, bytes, more, part)
         };
         let sent = match sent {
-            Ok(()) if connection.is_congested(shared) => py.detach(|| connection.wait_for_room(shared)),
+            Ok(()) if connection.is_congested(shared) => {
+                py.detach(|| connection.wait_for_room(shared, self.number))
+            }
             other => other,
         };
         sent.map_err(|Gone| client_gone())

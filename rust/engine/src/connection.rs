@@ -18,10 +18,11 @@
 //! non-blocking calls only, and never while waiting for the GIL.
 
 use crate::access_log::{Outcome, Record, Unlogged};
+use crate::application_deadlines::ApplicationClock;
 use crate::bodies::WholeBody;
 use crate::clock::now_ns;
 use crate::deadlines::{Allowances, Deadline, Progress};
-use crate::exchange::Times;
+use crate::exchange::{Begun, Run, Times};
 use crate::lock;
 use crate::outbox::{Flushed, Outbox, SendFailure};
 use crate::scoreboard_record::ExchangeRecord;
@@ -54,6 +55,8 @@ pub struct Connection {
     pub deadline: Deadline,
     /// What others see of it; that file says who may write.
     pub record: ExchangeRecord,
+    /// By when the application must have moved on with its exchange.
+    pub application: ApplicationClock,
     state: Mutex<State>,
 }
 
@@ -106,9 +109,15 @@ pub struct Serving {
     pub number: u32,
     /// Shared with the exchange, to tell which request is unfinished.
     pub head: Arc<Head>,
-    pub first_byte_ns: u64,
+    pub times: Times,
+    /// How long the application may take; 0: for ever.
+    pub timeout_ms: u32,
+    /// What is left of that, while the application waits for its client.
+    pub left_ms: Option<u32>,
+    /// None: it is queued.
+    pub run: Option<Run>,
     /// Bytes of the answer were given: nothing else may be sent before its end.
-    pub is_answer_begun: bool,
+    pub begun: Option<Begun>,
     /// Its access-log line is written: the server stopped before the application had finished.
     pub is_logged: bool,
     /// The part of the body that the application reads itself.
@@ -190,7 +199,8 @@ impl Connection {
             exchanges: 0,
             unlogged: Unlogged::default(),
         };
-        Connection { token, peer, listener, deadline, record, state: Mutex::new(state) }
+        let application = ApplicationClock::default();
+        Connection { token, peer, listener, deadline, record, application, state: Mutex::new(state) }
     }
 
     pub fn lock(&self) -> MutexGuard<'_, State> {
@@ -333,7 +343,7 @@ impl Connection {
     pub fn note_stopped(&self, state: &mut State, shared: &Shared) {
         if let Phase::Serving(serving) = &mut state.phase {
             serving.is_logged = true;
-            let (head, first_byte_ns) = (Arc::clone(&serving.head), serving.first_byte_ns);
+            let (head, first_byte_ns) = (Arc::clone(&serving.head), serving.times.first_byte_ns);
             self.note_cut(&mut state.unlogged, shared, head, first_byte_ns);
         }
     }
@@ -346,6 +356,7 @@ impl Connection {
     fn end(&self, state: &mut State, shared: &Shared) {
         shared.log_answers(&mut state.unlogged);
         match &mut state.phase {
+            // Forgotten when the application is done with it: until then its time counts.
             Phase::Serving(serving) => {
                 if let Some(stream) = &mut serving.stream {
                     stream.fault.get_or_insert(BodyFault::Gone);
@@ -354,17 +365,25 @@ impl Connection {
             _ => {
                 self.record.none();
                 state.phase = Phase::Closed;
+                shared.forget(self.token);
             }
         }
         state.inbox = Vec::new();
         state.outbox.clear();
         self.deadline.clear();
         wake(state);
-        shared.forget(self.token);
     }
 }
 
 impl State {
+    /// The exchange of that number, if the connection still has it: one that was given up is no longer there.
+    pub fn serving(&mut self, exchange: u32) -> Option<&mut Serving> {
+        match &mut self.phase {
+            Phase::Serving(serving) if serving.number == exchange => Some(serving),
+            _ => None,
+        }
+    }
+
     /// Whether a request that was sent ahead may begin: a client that does not read its answers gets no more of them.
     pub fn may_begin_next(&self, shared: &Shared) -> bool {
         let has_room = self.outbox.memory_bytes() <= shared.options.response_buffer;

@@ -109,6 +109,14 @@ impl Waiting {
     }
 }
 
+/// What `HandOver::look` found.
+pub struct Look {
+    /// When to look again for a queue that stands still; None: not needed.
+    pub again: Option<Duration>,
+    /// An exchange waits, or a thread is not at the queue.
+    pub is_busy: bool,
+}
+
 /// What `HandOver::take_or_sit` found.
 pub enum Taken {
     Exchange(Exchange),
@@ -272,14 +280,52 @@ impl HandOver {
         }
     }
 
-    /// Looks whether the queue stands still, wakes a thread then, and says when to look again. None: not needed.
-    pub fn look(&self, looks: u32) -> Option<Duration> {
+    /// Looks whether the queue stands still, and wakes a thread then.
+    pub fn look(&self, looks: u32) -> Look {
         let waiting = lock(&self.waiting);
-        if waiting.exchanges.is_empty() || waiting.seats.is_empty() {
-            return None;
+        let is_queued = !waiting.exchanges.is_empty();
+        let is_busy = is_queued || waiting.seats.len() < self.threads.load(Ordering::Relaxed);
+        if !is_queued || waiting.seats.is_empty() {
+            return Look { again: None, is_busy };
         }
         self.call_threads(waiting);
-        Some((FIRST_LOOK * 2u32.saturating_pow(looks.min(8))).min(LAST_LOOK))
+        let again = (FIRST_LOOK * 2u32.saturating_pow(looks.min(8))).min(LAST_LOOK);
+        Look { again: Some(again), is_busy }
+    }
+
+    /// When an exchange was last taken, in monotonic nanoseconds: Python ran then. 0: none was.
+    pub fn last_taken_ns(&self) -> u64 {
+        self.last_taken_ns.load(Ordering::Relaxed)
+    }
+
+    /// Takes out what has waited for a thread longer than the application may take. all: whatever waits.
+    pub fn take_overdue(&self, now_ns: u64, all: bool) -> Vec<Exchange> {
+        let is_overdue = |exchange: &Exchange| {
+            let timeout_ns = u64::from(exchange.timeout_ms) * 1_000_000;
+            all || (timeout_ns > 0 && now_ns.saturating_sub(exchange.times.ready_ns) >= timeout_ns)
+        };
+        let mut waiting = lock(&self.waiting);
+        if !waiting.exchanges.iter().any(is_overdue) {
+            return Vec::new();
+        }
+        let (mut overdue, mut kept) = (Vec::new(), VecDeque::new());
+        for exchange in waiting.exchanges.drain(..) {
+            if is_overdue(&exchange) {
+                overdue.push(exchange);
+            } else {
+                kept.push_back(exchange);
+            }
+        }
+        waiting.exchanges = kept;
+        overdue
+    }
+
+    /// Takes one exchange out, if it still waits.
+    pub fn take_out(&self, token: u64, number: u32) -> Option<Exchange> {
+        let mut waiting = lock(&self.waiting);
+        let is_meant = |exchange: &Exchange| exchange.connection.token == token && exchange.number == number;
+        let index = waiting.exchanges.iter().position(is_meant)?;
+        waiting.exchanges.remove(index)
     }
 
     fn call_threads(&self, mut waiting: std::sync::MutexGuard<'_, Waiting>) {

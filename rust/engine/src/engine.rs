@@ -11,10 +11,11 @@ use crate::options::Options;
 use crate::python_errors::setting_error;
 use crate::scoreboard::{Identity, Scoreboard};
 use crate::shared::{ServerAddress, Shared};
+use crate::watch::{Kill, TimedOut};
 use crate::{descriptors, lock};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyAny, PyBytes, PyString};
+use pyo3::types::{PyAny, PyBytes, PyString, PyType};
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -22,6 +23,12 @@ use std::time::Duration;
 
 /// Up to this, memory is kept: a body of `request_buffer` by default, and a copy of it in Python.
 const TAUGHT_BYTES: usize = 1024 * 1024 + 4096;
+
+/// The I/O thread is there within microseconds, unless the machine is at its end.
+const KILL_ANSWER: Duration = Duration::from_secs(2);
+
+/// A request that was timed out: kind, thread ident, serial, request, age in ms, thread number.
+type Event = (&'static str, u64, u64, String, u64, u32);
 
 /// One HTTP server: an I/O thread, a log writer, and the queue that application threads take from.
 #[pyclass(frozen, module = "barkeep._engine")]
@@ -187,6 +194,66 @@ impl Engine {
     /// Opens the access log's file anew, after a rotation.
     fn reopen_logs(&self) {
         self.shared.log.reopen();
+    }
+
+    /// A descriptor that is readable when `take_events` is to be called; the engine's, which closes it. From the first
+    /// call on events are kept, and Python is asked whether it runs.
+    fn events_fileno(&self) -> PyResult<i32> {
+        Ok(self.shared.watch.descriptor().map_err(io::Error::from)?)
+    }
+
+    /// Ends a wait for the events' descriptor.
+    fn wake_watch(&self) {
+        self.shared.watch.ring();
+    }
+
+    /// What has come since the last call: ("timed_out", thread ident, serial, request, age in ms, thread number). Being
+    /// called is the answer to the question whether Python runs.
+    fn take_events(&self) -> Vec<Event> {
+        let events = self.shared.watch.take().into_iter();
+        let told = events.map(|event| {
+            let TimedOut { thread_ident, serial, request, age_ms, thread_number } = event;
+            ("timed_out", thread_ident, serial, request, age_ms, thread_number)
+        });
+        told.collect()
+    }
+
+    /// Whether C code keeps the GIL while requests are overdue.
+    #[getter]
+    fn is_stalled(&self) -> bool {
+        self.shared.is_stalled()
+    }
+
+    /// Whether that thread still runs that exchange.
+    fn is_running(&self, thread_ident: u64, serial: u64) -> bool {
+        self.shared.runner(thread_ident).is_some_and(|runner| runner.runs(serial))
+    }
+
+    /// Raises an exception of this type at the thread's next instruction of Python, if it still runs that exchange and
+    /// for the first time; never in another exchange.
+    fn raise_in_thread(&self, thread_ident: u64, serial: u64, exception: &Bound<'_, PyType>) -> bool {
+        self.shared.runner(thread_ident).is_some_and(|runner| runner.raise(serial, exception))
+    }
+
+    /// Gives the thread up if it still runs that exchange: it does not count as an application thread any more, and ends
+    /// when it comes back. The caller starts another in its place.
+    fn quarantine(&self, thread_ident: u64, serial: u64) -> bool {
+        let is_given_up = self.shared.runner(thread_ident).is_some_and(|runner| runner.quarantine(serial));
+        if is_given_up {
+            self.shared.hand_over.leave();
+            self.shared.show_quarantined();
+        }
+        is_given_up
+    }
+
+    /// Ends a request as if its deadline passed now. connection: a slot of the scoreboard; number: of its exchanges;
+    /// first_byte_ns: must be that of the request, unless it is 0. False when there is no such request any more.
+    #[pyo3(signature = (connection, number, first_byte_ns=0))]
+    fn kill_request(&self, py: Python<'_>, connection: u64, number: u32, first_byte_ns: u64) -> bool {
+        let (reply, answer) = std::sync::mpsc::sync_channel(1);
+        self.shared.watch.ask_kill(Kill { connection, number, first_byte_ns, reply });
+        self.shared.poller.wake();
+        py.detach(move || answer.recv_timeout(KILL_ANSWER).unwrap_or(false))
     }
 }
 

@@ -48,6 +48,7 @@ struct Texts {
     request_uri: Py<PyString>,
     raw_uri: Py<PyString>,
     wsgi_input: Py<PyString>,
+    deadline: Py<PyString>,
 }
 
 /// FNV-1a: short names, a table that never changes, so nobody can choose what collides.
@@ -96,6 +97,7 @@ fn texts(py: Python<'_>) -> &Texts {
             request_uri: intern("REQUEST_URI"),
             raw_uri: intern("RAW_URI"),
             wsgi_input: intern("wsgi.input"),
+            deadline: intern("barkeep.deadline"),
         }
     })
 }
@@ -138,6 +140,9 @@ pub fn template<'py>(
     environ.set_item("wsgi.file_wrapper", file_wrapper)?;
     environ.set_item("wsgi.input_terminated", true)?;
     environ.set_item("barkeep.worker_slot", shared.scoreboard.identity.slot)?;
+    if shared.timeouts.is_on() {
+        environ.set_item(&texts(py).deadline, 0.0)?;
+    }
     // A copy has the room of what it was copied from: let it have some for the header fields.
     let room: Vec<String> = (0..SPARE_KEYS).map(|number| format!("spare-{number}")).collect();
     for key in &room {
@@ -171,12 +176,31 @@ pub fn build<'py>(
     if let Some(port) = peer.port {
         environ.set_item(&texts.remote_port, PyString::new(py, itoa::Buffer::new().format(port)))?;
     }
+    set_deadline(&environ, texts, exchange, shared)?;
     set_fields(&environ, texts, head, body_bytes)?;
     if !matches!(body, Body::Empty) {
         environ
             .set_item(&texts.wsgi_input, Input::new(body, &exchange.connection, exchange.number, shared))?;
     }
     Ok(environ)
+}
+
+/// By when the application must have begun its answer, on the clock of `time.monotonic()`; not for requests that may take
+/// for ever.
+fn set_deadline(
+    environ: &Bound<'_, PyDict>,
+    texts: &Texts,
+    exchange: &Exchange,
+    shared: &Shared,
+) -> PyResult<()> {
+    if exchange.timeout_ms > 0 {
+        let deadline_ns = exchange.times.taken_ns + u64::from(exchange.timeout_ms) * 1_000_000;
+        environ.set_item(&texts.deadline, deadline_ns as f64 / 1e9)
+    } else if shared.timeouts.is_on() {
+        environ.del_item(&texts.deadline)
+    } else {
+        Ok(())
+    }
 }
 
 fn set_method(environ: &Bound<'_, PyDict>, texts: &Texts, method: &[u8]) -> PyResult<()> {
@@ -218,7 +242,7 @@ fn set_target(environ: &Bound<'_, PyDict>, texts: &Texts, head: &Head, root_path
 }
 
 /// Each escape once; the wire has refused those that are not two hexadecimal digits.
-fn percent_decoded(path: &[u8]) -> Vec<u8> {
+pub fn percent_decoded(path: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(path.len());
     let mut rest = path;
     while let Some((&byte, after)) = rest.split_first() {

@@ -8,12 +8,13 @@ use crate::connections::Connections;
 use crate::ended::{Ended, TellEnd};
 use crate::exchange::Exchange;
 use crate::listener::Listener;
+use crate::overdue::Overdue;
 use crate::poller::{Ready, WAKER};
 use crate::reading::{Now, SCRATCH_BYTES, feed_inbox, receive};
 use crate::refusal::{self, refuse};
 use crate::scoreboard_layout as layout;
 use crate::shared::Shared;
-use crate::watching::{LISTENER, Listeners};
+use crate::watching::{LISTENER, Listeners, PYTHON_STANDS};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,9 @@ const HEARTBEAT: Duration = Duration::from_millis(500);
 
 /// While draining, connections that have become idle are closed this often.
 const DRAIN_TICK: Duration = Duration::from_millis(20);
+
+/// While draining, how long a connection must have been idle to be closed. A busy client pauses for less.
+const DRAIN_IDLE_MS: u64 = 1_000;
 
 /// Everything that the I/O thread alone owns.
 pub struct EventLoop {
@@ -32,6 +36,8 @@ pub struct EventLoop {
     pub batch: Vec<Exchange>,
     pub is_drain_begun: bool,
     next_tick_ms: u64,
+    /// The application's deadlines.
+    overdue: Overdue,
     /// Looks at a queue that stood still, since it last moved.
     looks: u32,
 }
@@ -48,6 +54,7 @@ impl EventLoop {
             batch: Vec::new(),
             is_drain_begun: false,
             next_tick_ms: 0,
+            overdue: Overdue::default(),
             looks: 0,
         }
     }
@@ -83,6 +90,7 @@ impl EventLoop {
             }
             self.tick(now);
             self.shared.scoreboard.set(layout::CONNECTIONS, self.connections.len() as u64);
+            self.look_after_python(now);
             if !self.batch.is_empty() {
                 self.shared.hand_over.push(&mut self.batch);
                 self.shared.hand_over.give_way();
@@ -98,19 +106,28 @@ impl EventLoop {
     }
 
     /// How long the next wait may be: until the queue or the deadlines must be looked at.
-    fn timeout(&self) -> Option<Duration> {
+    fn timeout(&mut self) -> Option<Duration> {
         let until_tick = if self.connections.is_empty() {
             self.shared.scoreboard.is_shared.then_some(HEARTBEAT)
         } else {
             let now_ms = crate::clock::now_ms();
             Some(Duration::from_millis(self.next_tick_ms.saturating_sub(now_ms).max(1)))
         };
-        let until_look = self.shared.hand_over.look(self.looks);
+        let look = self.shared.hand_over.look(self.looks);
+        let until_overdue = self.overdue.until_look(&self.shared, look.is_busy);
         let until_listeners = self.listeners.next_look_ms().map(|look_ms| {
             // To the millisecond: the cheap clock is late by more than a step back lasts.
             Duration::from_millis(look_ms.saturating_sub(Now::read().ms).max(1))
         });
-        [until_tick, until_look, until_listeners].into_iter().flatten().min()
+        [until_tick, look.again, until_overdue, until_listeners].into_iter().flatten().min()
+    }
+
+    /// Answers for an application that takes too long; while Python stands still nothing is accepted.
+    fn look_after_python(&mut self, now: Now) {
+        self.overdue.look(&self.shared, &self.connections, now);
+        if self.shared.is_stalled() && self.listeners.absence.is_none() && !self.is_drain_begun {
+            self.wait_for_room(now, PYTHON_STANDS);
+        }
     }
 
     fn handle(&mut self, event: Ready, now: Now) {
@@ -164,7 +181,7 @@ impl EventLoop {
                 if connection.deadline.has_passed(now.ms) {
                     run_out(connection, &mut state, &self.shared, now);
                 }
-            } else if self.is_drain_begun {
+            } else if self.is_drain_begun && is_long_idle(connection, &self.shared, now) {
                 // One that has not had its first request yet has a deadline of its own.
                 let connection = Arc::clone(connection);
                 self.close_if_idle(&connection, 1, now);
@@ -185,6 +202,13 @@ impl EventLoop {
             connection.abort(&mut state, &self.shared);
         }
     }
+}
+
+/// Whether its client has not asked for anything for a while. One that is about to must not find the door shut: it is
+/// told by `Connection: close` with its next answer.
+fn is_long_idle(connection: &Connection, shared: &Shared, now: Now) -> bool {
+    let since_ms = connection.idle_since_ms(&shared.allowances);
+    since_ms.is_some_and(|since_ms| now.ms.saturating_sub(since_ms) >= DRAIN_IDLE_MS)
 }
 
 /// A deadline has passed: refuse, close or abort, as fits the phase.
@@ -215,7 +239,7 @@ fn run_out(connection: &Arc<Connection>, state: &mut State, shared: &Arc<Shared>
 /// One line for a request that is cut by an abort.
 fn tell_unfinished(connection: &Connection, state: &State, shared: &Shared, now: Now) {
     let (head, first_byte_ns) = match &state.phase {
-        Phase::Serving(serving) => (&serving.head, serving.first_byte_ns),
+        Phase::Serving(serving) => (&serving.head, serving.times.first_byte_ns),
         Phase::Head(under_way) => (&under_way.head, under_way.first_byte_ns),
         Phase::Body(under_way) => (&under_way.head, under_way.first_byte_ns),
         Phase::Idle

@@ -13,6 +13,8 @@ pub struct Exchange {
     pub head: Arc<Head>,
     pub body: Body,
     pub times: Times,
+    /// How long it may wait for a thread, and then how long the application may take; 0: for ever.
+    pub timeout_ms: u32,
 }
 
 /// The body as the application will find it behind `wsgi.input`.
@@ -34,4 +36,22 @@ pub struct Times {
     pub ready_ns: u64,
     /// An application thread took it; 0: none did.
     pub taken_ns: u64,
+}
+
+/// An exchange with an application thread.
+pub struct Run {
+    pub thread_number: u32,
+    pub thread_ident: u64,
+    /// Of the thread's exchanges (runner.rs).
+    pub serial: u64,
+    /// Of a body that was received whole.
+    pub body_bytes: u64,
+}
+
+/// How far an answer has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Begun {
+    pub status: u16,
+    /// Of its body, without framing.
+    pub body_bytes: u64,
 }

@@ -9,8 +9,10 @@ mod access_format;
 mod access_log;
 mod answer;
 mod answering;
+mod application_deadlines;
 mod application_thread;
 mod balance;
+mod bell;
 mod bodies;
 mod body_stream;
 mod body_writer;
@@ -27,18 +29,22 @@ mod engine;
 mod environ;
 mod event_loop;
 mod exchange;
+mod giving_up;
 mod health;
 mod input;
 mod listener;
 mod log;
 mod options;
+mod orphans;
 mod outbox;
+mod overdue;
 mod poller;
 mod python_errors;
 mod python_values;
 mod reading;
 mod refusal;
 mod response_writer;
+mod runner;
 mod scoreboard;
 mod scoreboard_layout;
 mod scoreboard_record;
@@ -46,6 +52,7 @@ mod shared;
 mod shared_memory;
 mod standing;
 mod transport;
+mod watch;
 mod watching;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -67,6 +74,8 @@ mod _engine {
     use crate::engine::Engine;
     #[pymodule_export]
     use crate::input::Input;
+    #[pymodule_export]
+    use crate::orphans::adopt_orphans;
     #[pymodule_export]
     use crate::response_writer::PyExchange;
 

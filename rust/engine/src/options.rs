@@ -21,6 +21,8 @@ pub struct Options {
     pub keep_alive_timeout: f64,
     pub write_timeout: f64,
     pub min_data_rate: u64,
+    pub timeout: f64,
+    pub timeout_for: Vec<(String, f64)>,
     pub request_line_limit: usize,
     pub request_fields_limit: usize,
     pub request_head_limit: usize,

@@ -241,7 +241,7 @@ fn begin_body(
     let framing = head.framing();
     let wanted_bytes = match framing {
         BodyFraming::None | BodyFraming::Length { bytes: 0 } => {
-            return hand_over(connection, state, head, Body::Empty, None, first_byte_ns, now);
+            return hand_over(connection, state, shared, head, Body::Empty, None, first_byte_ns, now);
         }
         BodyFraming::Length { bytes } => usize::try_from(bytes).unwrap_or(usize::MAX),
         BodyFraming::Chunked => 0,
@@ -292,7 +292,7 @@ fn read_body(
     }
     if under_way.decoder.is_done() {
         let BodyUnderWay { head, body, first_byte_ns, .. } = *under_way;
-        return hand_over(connection, state, head, Body::Whole(body), None, first_byte_ns, now);
+        return hand_over(connection, state, shared, head, Body::Whole(body), None, first_byte_ns, now);
     }
     let held_bytes = under_way.body.bytes.len();
     let is_full = held_bytes >= shared.options.request_buffer;
@@ -331,12 +331,23 @@ fn stream(
     let patience = Patience { left_ms: shared.allowances.body_ms, waits_since_ms: None };
     let stream = BodyStream { decoder, is_continue_due, fault: None, bytes_read, patience };
     state.progress.reset();
-    hand_over(connection, state, head, Body::Streamed(begun), Some(Box::new(stream)), first_byte_ns, now)
+    hand_over(
+        connection,
+        state,
+        shared,
+        head,
+        Body::Streamed(begun),
+        Some(Box::new(stream)),
+        first_byte_ns,
+        now,
+    )
 }
 
+#[allow(clippy::too_many_arguments, reason = "all parts of one exchange that is about to be built")]
 fn hand_over(
     connection: &Arc<Connection>,
     state: &mut State,
+    shared: &Shared,
     head: Arc<Head>,
     body: Body,
     stream: Option<Box<BodyStream>>,
@@ -347,15 +358,19 @@ fn hand_over(
     state.exchanges = state.exchanges.wrapping_add(1);
     let number = state.exchanges;
     connection.record.queued(number, &head, first_byte_ns, now.ns);
+    let timeout_ms = shared.timeouts.of_path(head.path());
     state.phase = Phase::Serving(Serving {
         number,
         head: Arc::clone(&head),
-        first_byte_ns,
-        is_answer_begun: false,
+        times,
+        timeout_ms,
+        left_ms: None,
+        run: None,
+        begun: None,
         is_logged: false,
         stream,
     });
-    Step::Ready(Exchange { connection: Arc::clone(connection), number, head, body, times })
+    Step::Ready(Exchange { connection: Arc::clone(connection), number, head, body, times, timeout_ms })
 }
 
 /// The peer has shut its side, or gone.

@@ -43,6 +43,8 @@ thread_local! {
 pub struct PyExchange {
     pub shared: Arc<Shared>,
     pub connection: Arc<Connection>,
+    /// Of the connection's exchanges.
+    pub number: u32,
     pub head: Arc<Head>,
     pub times: Times,
     /// Its body is read from the socket by the application.
@@ -167,11 +169,14 @@ impl PyExchange {
                 return format!("had been answered {}", answer.sent_status());
             }
             answer.stage = Stage::Finished;
+            if !self.connection.has_exchange(self.number) {
+                return "had been timed out".to_owned();
+            }
             answer.status = if may_answer { status } else { answer.response.status() };
             may_answer
         };
         if !may_answer {
-            self.connection.abort_answer(&self.shared, Some(self.record(Outcome::Aborted)));
+            self.connection.abort_answer(&self.shared, self.number, Some(self.record(Outcome::Aborted)));
             return "aborted".to_owned();
         }
         let mut out = Vec::with_capacity(256);
@@ -255,7 +260,7 @@ impl PyExchange {
 
     /// Gives the end of the answer to the connection, and a request that was sent ahead to the queue.
     pub fn complete(&self, bytes: &[u8], more: &[u8], keep_alive: bool, file: Option<FilePiece>) {
-        let end = End { keep_alive, file };
+        let end = End { exchange: self.number, keep_alive, file };
         let next = self.connection.complete(&self.shared, bytes, more, end, self.record(Outcome::Complete));
         if let Some(next) = next {
             self.shared.hand_over.push_behind(next);
@@ -305,7 +310,7 @@ impl Drop for PyExchange {
         // Every way through wsgi.py finishes or fails; should one not, the client must not wait for ever.
         let is_finished = matches!(self.own_answer().stage, Stage::Sent | Stage::Finished);
         if !is_finished {
-            self.connection.abort_answer(&self.shared, Some(self.record(Outcome::Aborted)));
+            self.connection.abort_answer(&self.shared, self.number, Some(self.record(Outcome::Aborted)));
         }
         SPARE_RESPONSE.set(Some(std::mem::take(&mut self.own_answer().response)));
         // The pool takes it from its last owner only.

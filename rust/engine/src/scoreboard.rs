@@ -190,6 +190,7 @@ impl Scoreboard {
             Outcome::Complete => {}
             Outcome::Refused => block.add(layout::REFUSED, 1),
             Outcome::TimedOut => block.add(layout::TIMED_OUT, 1),
+            Outcome::Shed => block.add(layout::SHED, 1),
             Outcome::Aborted => block.add(layout::ABORTED, 1),
         }
         block.add_time(layout::HEAD_TIMES, layout::SUMS_US, durations.head_us);

@@ -10,7 +10,7 @@ use crate::scoreboard::Scoreboard;
 use crate::scoreboard_layout as layout;
 use barkeep_wire::Head;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
 /// What a listed exchange waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,12 +35,14 @@ pub struct ExchangeRecord {
     scoreboard: Arc<Scoreboard>,
     /// Its first word in the memory, and which record it is. None: all were taken.
     place: Option<(usize, usize)>,
+    /// The request was given up, but its thread is still at it: what stands here stays until the thread lets go.
+    is_kept: AtomicBool,
 }
 
 impl ExchangeRecord {
     pub fn new(scoreboard: Arc<Scoreboard>, index: Option<usize>) -> ExchangeRecord {
         let place = index.map(|index| (scoreboard.first_word_of_record(index), index));
-        ExchangeRecord { scoreboard, place }
+        ExchangeRecord { scoreboard, place, is_kept: AtomicBool::new(false) }
     }
 
     /// Writes all that stays the same for the life of the connection.
@@ -92,6 +94,12 @@ impl ExchangeRecord {
         });
     }
 
+    /// A thread is stuck with a request whose client was answered, and whose connection ends: it stays listed until the
+    /// thread comes back.
+    pub fn keep(&self) {
+        self.is_kept.store(true, Ordering::Relaxed);
+    }
+
     /// The answer is complete and waits for the client.
     pub fn writing(&self, now_ns: u64) {
         self.write(|words| {
@@ -102,10 +110,10 @@ impl ExchangeRecord {
         });
     }
 
-    /// The exchange is over. One word, so a reader sees it or does not: no sequence is needed.
+    /// The exchange is over.
     pub fn none(&self) {
-        if let Some(words) = self.words() {
-            put(words, layout::PHASE, RecordPhase::None as u64);
+        if !self.is_kept.load(Ordering::Relaxed) {
+            self.clear();
         }
     }
 
@@ -115,15 +123,24 @@ impl ExchangeRecord {
     }
 
     fn write(&self, change: impl FnOnce(&Words)) {
-        if let Some(words) = self.words() {
+        if let Some(words) = self.words()
+            && !self.is_kept.load(Ordering::Relaxed)
+        {
             write_consistently(words, change);
+        }
+    }
+
+    /// One word, so a reader sees it or does not: no sequence is needed.
+    fn clear(&self) {
+        if let Some(words) = self.words() {
+            put(words, layout::PHASE, RecordPhase::None as u64);
         }
     }
 }
 
 impl Drop for ExchangeRecord {
     fn drop(&mut self) {
-        self.none();
+        self.clear();
         if let Some((_, index)) = self.place {
             self.scoreboard.close_record(index);
         }
@@ -199,7 +216,7 @@ mod tests {
     #[test]
     fn a_reader_that_sees_an_even_and_unchanged_number_sees_one_whole_writing() {
         let words = empty();
-        let is_over = std::sync::atomic::AtomicBool::new(false);
+        let is_over = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for round in 1..=200_000u64 {

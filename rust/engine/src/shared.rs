@@ -1,6 +1,7 @@
 //! What the I/O thread and the application threads share. Every field says who may touch it and what guards it.
 
 use crate::access_log::AccessLog;
+use crate::application_deadlines::Timeouts;
 use crate::bodies::Bodies;
 use crate::deadlines::Allowances;
 use crate::dispatch::HandOver;
@@ -8,8 +9,11 @@ use crate::lock;
 use crate::log::Log;
 use crate::options::Options;
 use crate::poller::Poller;
+use crate::runner::Runner;
 use crate::scoreboard::Scoreboard;
+use crate::scoreboard_layout as layout;
 use crate::standing::Standings;
+use crate::watch::Watch;
 use barkeep_wire::{Head, Limits};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -35,6 +39,7 @@ pub struct Shared {
     pub options: Options,
     pub limits: Limits,
     pub allowances: Allowances,
+    pub timeouts: Timeouts,
     /// Field names with an underscore are refused, not dropped (docs/adr/0006).
     pub refuses_underscores: bool,
     /// One per listener, in their order.
@@ -52,12 +57,22 @@ pub struct Shared {
     is_draining: AtomicBool,
     /// Set once, by `abort`.
     is_aborting: AtomicBool,
+    /// Guarded by itself.
+    pub watch: Watch,
+    /// Application threads, also those that were given up, until they end.
+    runners: Mutex<Runners>,
     /// Connections that the I/O thread is asked to look at.
     attention: Mutex<Attention>,
     /// Memory for request bodies; guarded by itself.
     pub bodies: Arc<Bodies>,
     /// Heads for reuse: taken by the I/O thread, given back by application threads.
     spare_heads: Mutex<Vec<Arc<Head>>>,
+}
+
+#[derive(Default)]
+struct Runners {
+    running: Vec<Arc<Runner>>,
+    last_number: u32,
 }
 
 #[derive(Default)]
@@ -80,6 +95,7 @@ impl Shared {
         Ok(Shared {
             limits: options.limits(),
             allowances: Allowances::new(&options),
+            timeouts: Timeouts::new(options.timeout, &options.timeout_for),
             refuses_underscores: options.underscore_headers == "refuse",
             options,
             server_addresses,
@@ -91,6 +107,8 @@ impl Shared {
             access_log,
             is_draining: AtomicBool::new(false),
             is_aborting: AtomicBool::new(false),
+            watch: Watch::default(),
+            runners: Mutex::default(),
             attention: Mutex::default(),
             bodies,
             spare_heads: Mutex::default(),
@@ -128,6 +146,45 @@ impl Shared {
     /// Whether connections of this listener get health answers and nothing else.
     pub fn is_health_listener(&self, listener: u16) -> bool {
         usize::from(listener) >= self.server_addresses.len()
+    }
+
+    /// Whether C code keeps the GIL while requests are overdue.
+    pub fn is_stalled(&self) -> bool {
+        self.standings.is_stalled()
+    }
+
+    pub fn set_stalled(&self, is_stalled: bool) {
+        self.standings.set_stalled(is_stalled);
+    }
+
+    /// Counts the calling thread in. ident: as Python has it.
+    pub fn add_runner(&self, ident: u64) -> Arc<Runner> {
+        self.hand_over.join();
+        let mut runners = lock(&self.runners);
+        runners.last_number = runners.last_number.wrapping_add(1);
+        let runner = Arc::new(Runner::new(runners.last_number, ident));
+        runners.running.push(Arc::clone(&runner));
+        runner
+    }
+
+    /// The thread ends, or the engine forgets it.
+    pub fn remove_runner(&self, runner: &Arc<Runner>) {
+        lock(&self.runners).running.retain(|other| !Arc::ptr_eq(other, runner));
+        self.show_quarantined();
+        if !runner.is_quarantined() {
+            self.hand_over.leave();
+        }
+    }
+
+    /// Tells the scoreboard how many threads were given up and have not come back.
+    pub fn show_quarantined(&self) {
+        let runners = lock(&self.runners);
+        let quarantined = runners.running.iter().filter(|runner| runner.is_quarantined()).count();
+        self.scoreboard.set(layout::QUARANTINED, quarantined as u64);
+    }
+
+    pub fn runner(&self, ident: u64) -> Option<Arc<Runner>> {
+        lock(&self.runners).running.iter().find(|runner| runner.ident == ident).map(Arc::clone)
     }
 
     /// Asks the I/O thread to flush and read this connection: one wake-up for all that ask before it comes.

@@ -10,7 +10,7 @@
 use crate::lock;
 use crate::scoreboard::Scoreboard;
 use crate::scoreboard_layout as layout;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// As the scoreboard shows it.
@@ -52,7 +52,8 @@ pub struct Standings {
     happened: Mutex<Happened>,
     /// Copies of what is asked for with each answer, so that no lock is taken for it.
     standing: AtomicU64,
-    lame_duck: AtomicU64,
+    lame_duck: AtomicBool,
+    stalled: AtomicBool,
 }
 
 impl Standings {
@@ -61,7 +62,8 @@ impl Standings {
             scoreboard,
             happened: Mutex::default(),
             standing: AtomicU64::new(0),
-            lame_duck: AtomicU64::new(0),
+            lame_duck: AtomicBool::new(false),
+            stalled: AtomicBool::new(false),
         };
         standings.change(|_| ());
         standings
@@ -72,7 +74,8 @@ impl Standings {
         change(&mut happened);
         let standing = happened.standing() as u64;
         self.standing.store(standing, Ordering::Release);
-        self.lame_duck.store(u64::from(happened.is_lame_duck), Ordering::Release);
+        self.lame_duck.store(happened.is_lame_duck, Ordering::Release);
+        self.stalled.store(happened.is_stalled, Ordering::Release);
         self.scoreboard.set(layout::STATE, standing);
         self.scoreboard.set(layout::LAME_DUCK, u64::from(happened.is_lame_duck));
     }
@@ -110,12 +113,13 @@ impl Standings {
         self.now() == Standing::Ready
     }
 
+    /// Also while it drains.
     pub fn is_stalled(&self) -> bool {
-        self.now() == Standing::Stalled
+        self.stalled.load(Ordering::Relaxed)
     }
 
     pub fn is_lame_duck(&self) -> bool {
-        self.lame_duck.load(Ordering::Relaxed) != 0
+        self.lame_duck.load(Ordering::Relaxed)
     }
 }
 
@@ -137,6 +141,7 @@ mod tests {
         standings.set_draining();
         standings.set_stalled(true);
         assert_eq!(standings.now(), Standing::Draining);
+        assert!(standings.is_stalled());
         assert_eq!(standings.scoreboard.get(layout::STATE), Standing::Draining as u64);
     }
 }

@@ -32,6 +32,9 @@ const FULL_LOOK_MS: u64 = 4;
 /// have died before it took it.
 const PEEK_MS: u64 = 500;
 
+/// Why nothing is accepted while C code keeps the GIL.
+pub const PYTHON_STANDS: &str = "Python stands still";
+
 /// Why the listeners are not watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Absence {
@@ -201,6 +204,9 @@ impl EventLoop {
     }
 
     pub fn watch_listeners(&mut self, now: Now) {
+        if self.shared.is_stalled() && !self.is_drain_begun {
+            return self.wait_for_room(now, PYTHON_STANDS);
+        }
         self.listeners.absence = None;
         if self.is_drain_begun {
             return self.empty_accept_queues(now);

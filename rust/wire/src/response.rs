@@ -260,9 +260,12 @@ pub fn write_chunk_head(out: &mut Vec<u8>, bytes: usize) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// Seconds after which a client that was shed may come back (RFC 9110 section 10.2.3): a queue lasts no longer.
+const RETRY_AFTER_S: &[u8] = b"1";
+
 /// Appends a complete answer made by the server itself: the status as plain text, and the connection closes.
 ///
-/// For refusals, 408, 500 and 503. `is_head`: the body is left out, its length is told.
+/// For refusals, 408, 500, 503 and 504. 503 asks the client to come back after `RETRY_AFTER_S`. `is_head`: the body is left out, its length is told.
 pub fn write_refusal(out: &mut Vec<u8>, status: u16, is_head: bool, common: &CommonFields<'_>) {
     let reason = reason_phrase(status).as_bytes();
     let mut number = itoa::Buffer::new();
@@ -278,6 +281,9 @@ pub fn write_refusal(out: &mut Vec<u8>, status: u16, is_head: bool, common: &Com
     }
     write_field(out, b"Date: ", common.date);
     out.extend_from_slice(b"Content-Type: text/plain; charset=utf-8\r\n");
+    if status == 503 {
+        write_field(out, b"Retry-After: ", RETRY_AFTER_S);
+    }
     write_framing(out, &ResponseFraming::Length { bytes: body_bytes as u64 });
     out.extend_from_slice(b"Connection: close\r\n\r\n");
     if !is_head {

@@ -1,0 +1,255 @@
+"""Step 5 from outside - what becomes of a thread whose request was timed out: told, stopped, replaced."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from contextlib import ExitStack
+
+import pytest
+
+from barkeep.errors import RequestTimeout
+from barkeep.listeners import open_listeners
+from barkeep.server import Service
+from barkeep.settings import Settings
+from tests.behaviour.clients import WAIT_S, Client
+from tests.behaviour.gates import Gate
+from tests.behaviour.kinds import Connect, Serve, Spawn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+TEXT = ("Content-Type", "text/plain")
+SHORT_S = 0.3
+
+
+class Stuck:
+    """Waits at a lock at /stuck, where no exception reaches it. Other answers are the thread's name."""
+
+    def __init__(self) -> None:
+        self.locks: list[threading.Lock] = []
+        self.threads: list[threading.Thread] = []
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/stuck":
+            self.threads.append(threading.current_thread())
+            lock = threading.Lock()
+            lock.acquire()
+            self.locks.append(lock)
+            lock.acquire()
+        start_response("200 OK", [TEXT])
+        return [threading.current_thread().name.encode()]
+
+    def let_go(self) -> None:
+        for lock in self.locks:
+            lock.release()
+
+
+def start_service(
+    application: WSGIApplication, cleanup: ExitStack, on_too_many_stuck: Callable[[], None], **more: object
+) -> Service:
+    settings = Settings.from_kwargs(bind="127.0.0.1:0", timeout=SHORT_S, timeout_grace=0, **more)
+    service = Service(settings, application, open_listeners(settings), on_too_many_stuck=on_too_many_stuck)
+    service.start()
+    cleanup.callback(service.close)
+    return service
+
+
+def ask(service: Service, target: str) -> tuple[int, bytes]:
+    host, _, port = service.listeners[0].url.removeprefix("http://").rpartition(":")
+    client = Client((host, int(port)))
+    try:
+        answer = client.ask(target)
+    finally:
+        client.close()
+    return answer.status, answer.body
+
+
+def test_log_has_the_request_and_the_stack_of_that_very_thread(spawn: Spawn, connect: Connect) -> None:
+    process = spawn("--timeout", "300ms")
+    client = connect(process.address())
+    client.get("/hang/lock?a=%0a")
+    assert client.answer().status == 504
+    warning = process.wait_for_log("timed out in the application after ")
+    assert warning.endswith(f"answered 504: GET /hang/lock?a=%0a from {client.name}")
+    assert "; thread barkeep-" in process.wait_for_log("error: GET /hang/lock?a=%0a timed out after ")
+    # From the application's first frame on, to where it hangs.
+    assert "applications.py" in process.wait_for_log(", in application")
+    process.wait_for_log(", in hang")
+    process.wait_for_log("lock.acquire()")
+    assert not [line for line in process.log if "wsgi.py" in line]
+
+
+def test_request_timeout_is_raised_where_the_application_is(serve: Serve, connect: Connect) -> None:
+    done = threading.Event()
+    raised: list[type[BaseException]] = []
+
+    def application(_environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        try:
+            while True:
+                try:
+                    time.monotonic()
+                except Exception:
+                    # What a retry does: it must not take a deadline for an error of its own.
+                    raised.append(Exception)
+        except BaseException as error:
+            raised.append(type(error))
+            raise
+        finally:
+            done.set()
+
+    server = serve(application, threads=1, timeout=SHORT_S)
+    assert connect(server).ask().status == 504
+    assert done.wait(WAIT_S)
+    assert raised == [RequestTimeout]
+
+
+def test_thread_that_was_stopped_serves_the_next_request(spawn: Spawn, connect: Connect) -> None:
+    process = spawn("--timeout", "300ms", "--threads", "1")
+    address = process.address()
+    assert connect(address).ask("/hang/loop").status == 504
+    assert connect(address).ask("/").body == b"hello"
+    assert process.stop() == 0
+    assert not [line for line in process.log if "did not come back" in line or "failed" in line]
+
+
+def test_exception_for_one_request_never_hits_the_next(serve: Serve, connect: Connect) -> None:
+    wrong: list[str] = []
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        deadline_s = environ.get("barkeep.deadline")
+        if deadline_s is not None:
+            # Comes back within the milliseconds in which it is timed out, told and stopped.
+            late_s = float(environ["QUERY_STRING"])
+            try:
+                while time.monotonic() < deadline_s + late_s:
+                    pass
+            except RequestTimeout:
+                if time.monotonic() < deadline_s:
+                    wrong.append("too early")
+                raise
+        start_response("200 OK", [TEXT])
+        return [b"done"]
+
+    server = serve(application, threads=2, timeout=0, timeout_for={"/timed": "30ms"}, log_level="error")
+
+    def ask_for(seed: int) -> None:
+        for number in range(60):
+            late_s = (number * 7 + seed * 3) % 20 / 1000
+            if connect(server).ask(f"/timed?{late_s}").status not in (200, 503, 504):
+                wrong.append("neither in time nor timed out")
+            if connect(server).ask("/untimed").body != b"done":
+                wrong.append("hit by another's exception")
+
+    askers = [threading.Thread(target=ask_for, args=(seed,)) for seed in range(3)]
+    for asker in askers:
+        asker.start()
+    for asker in askers:
+        asker.join()
+    assert wrong == []
+    server.stop()
+
+
+def test_thread_that_does_not_come_back_is_replaced_and_ends_when_it_does(
+    serve: Serve, connect: Connect
+) -> None:
+    application = Stuck()
+    server = serve(application, threads=1, timeout=SHORT_S, timeout_grace=0)
+    assert connect(server).ask("/stuck").status == 504
+    # Only another thread can answer: the first is at the lock.
+    answer = connect(server).ask("/")
+    assert (answer.status, answer.body) == (200, b"barkeep-2")
+    (thread,) = application.threads
+    assert thread.is_alive()
+    application.let_go()
+    thread.join(WAIT_S)
+    assert not thread.is_alive()
+    assert connect(server).ask("/").body == b"barkeep-2"
+
+
+def test_stop_does_not_wait_for_threads_that_were_given_up(serve: Serve, connect: Connect) -> None:
+    application = Stuck()
+    server = serve(application, threads=1, timeout=SHORT_S, timeout_grace=0)
+    assert connect(server).ask("/stuck").status == 504
+    assert connect(server).ask("/").status == 200
+    assert server.stop(graceful_timeout=WAIT_S)
+    application.let_go()
+
+
+def test_too_many_stuck_threads_are_told_once_and_no_more_are_replaced(cleanup: ExitStack) -> None:
+    told: list[str] = []
+    application = Stuck()
+    service = start_service(
+        application, cleanup, lambda: told.append("too many"), threads=2, max_stuck_threads=2
+    )
+    cleanup.callback(application.let_go)
+    for _ in range(2):
+        assert ask(service, "/stuck")[0] == 504
+    # Both were replaced: the second of the new threads is stuck too, and stays so.
+    for _ in range(2):
+        assert ask(service, "/stuck")[0] == 504
+    assert told == ["too many"]
+    assert ask(service, "/") == (503, b"503 Service Unavailable\n")
+    assert len(application.threads) == 4
+
+
+def test_embedded_server_says_when_too_many_threads_are_stuck(
+    serve: Serve, connect: Connect, capfd: pytest.CaptureFixture[str]
+) -> None:
+    application = Stuck()
+    server = serve(application, threads=1, timeout=SHORT_S, timeout_grace=0, max_stuck_threads=1)
+    assert connect(server).ask("/stuck").status == 504
+    assert connect(server).ask("/").status == 200
+    application.let_go()
+    server.stop()
+    log = capfd.readouterr().err
+    assert "thread barkeep-1 did not come back 0 s after GET /stuck had timed out; another" in log
+    assert log.count("max_stuck_threads is reached") == 1
+
+
+def test_python_that_stands_still_is_answered_for_and_goes_on_when_it_can(
+    spawn: Spawn, connect: Connect, gate: Gate
+) -> None:
+    process = spawn("--threads", "4", "--timeout", "500ms", "--timeout-for", "/gate=0")
+    address = process.address()
+    # One that may take for ever waits beside it: Python cannot run for it either.
+    neighbour, other, holder = connect(address), connect(address), connect(address)
+    neighbour.get("/gate")
+    gate.wait_for(1)
+    holder.get("/hang/gil")
+    gate.wait_for(2)
+    other.get("/")
+    assert holder.answer().status == 504
+    assert other.answer().status in (503, 504)
+    assert neighbour.answer().status == 504
+    assert "C code keeps the GIL" in process.wait_for_log("error: Python has not run for ")
+    gate.open()
+    process.wait_for_log("Python runs again")
+    assert connect(address).ask("/").body == b"hello"
+    assert process.stop() == 0
+
+
+def test_process_with_a_stuck_thread_ends_well_when_its_client_was_told(
+    spawn: Spawn, connect: Connect
+) -> None:
+    process = spawn("--threads", "1", "--timeout", "300ms", "--timeout-grace", "0")
+    address = process.address()
+    assert connect(address).ask("/hang/sleep").status == 504
+    process.wait_for_log("another has taken its place")
+    assert connect(address).ask("/").status == 200
+    process.send(signal.SIGTERM)
+    assert process.wait() == 0
+
+
+def test_thread_named_in_an_event_must_run_that_very_request(cleanup: ExitStack) -> None:
+    application = Stuck()
+    service = start_service(application, cleanup, lambda: None, threads=1, max_stuck_threads=1024)
+    cleanup.callback(application.let_go)
+    engine = service.engine
+    assert ask(service, "/")[0] == 200
+    assert not engine.raise_in_thread(threading.get_ident(), 1, RequestTimeout)
+    assert not engine.quarantine(threading.get_ident(), 1)
+    assert not engine.is_running(threading.get_ident(), 1)
