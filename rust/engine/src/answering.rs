@@ -217,7 +217,7 @@ impl Connection {
             Err(_) => return self.abort(state, shared),
         };
         if sent == bytes.len() + more.len() {
-            shared.log_answers(&mut state.unlogged);
+            shared.log_answers_at_once(&mut state.unlogged);
             return;
         }
         state.outbox.add(bytes.get(sent..).unwrap_or_default());

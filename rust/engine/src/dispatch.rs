@@ -93,6 +93,8 @@ struct Waiting {
     /// Called, and not yet seen at the queue.
     called: usize,
     is_closed: bool,
+    /// The I/O thread has left its listeners until a thread is idle.
+    io_waits_for_idle: bool,
     /// The I/O thread has given way until fewer exchanges than this wait; 0: it has not.
     io_back_below: usize,
     /// Connections whose finished answer the I/O thread sends when it is back. Empty unless it has given way.
@@ -121,8 +123,10 @@ pub struct Look {
 /// What `HandOver::take_or_sit` found.
 pub enum Taken {
     Exchange(Exchange),
-    /// Nothing: the thread is on the list of idle ones and may wait.
-    Seated,
+    /// Nothing: the thread is on the list of idle ones and may wait, after waking the I/O thread if that waits for it.
+    Seated {
+        wakes_io: bool,
+    },
     /// No more will come.
     Closed,
 }
@@ -179,6 +183,7 @@ impl HandOver {
     fn note_taken(&self, mut exchange: Exchange) -> Exchange {
         exchange.times.taken_ns = now_ns();
         self.last_taken_ns.store(exchange.times.taken_ns, Ordering::Relaxed);
+        self.scoreboard.set(layout::LAST_TAKEN_NS, exchange.times.taken_ns);
         exchange
     }
 
@@ -194,7 +199,7 @@ impl HandOver {
         }
         waiting.seats.push(Arc::clone(seat));
         self.publish_threads(&waiting);
-        Taken::Seated
+        Taken::Seated { wakes_io: std::mem::take(&mut waiting.io_waits_for_idle) }
     }
 
     /// Waits until the seat is called. Called without the GIL.
@@ -238,6 +243,15 @@ impl HandOver {
         let mut waiting = lock(&self.waiting);
         waiting.exchanges.push_back(exchange);
         self.publish_queued(&waiting);
+    }
+
+    /// Whether every thread has something to do, or soon will. The next that has not wakes the I/O thread, if that asks
+    /// for it.
+    pub fn is_full(&self, wakes_io: bool) -> bool {
+        let mut waiting = lock(&self.waiting);
+        let is_full = waiting.exchanges.len() >= waiting.seats.len() + waiting.called;
+        waiting.io_waits_for_idle = is_full && wakes_io;
+        is_full
     }
 
     /// Called by the I/O thread before anything else.
