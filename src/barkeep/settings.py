@@ -110,7 +110,7 @@ class Settings:
     )  # fmt: skip
 
     health_path = Setting(
-        url_prefix(), default="", group=LISTENING,
+        url_prefix(), default="", group=LISTENING, goes_to_engine=True,
         help="answer PATH/livez and PATH/readyz on every listener, not only --health-bind",
     )  # fmt: skip
     health_bind = Setting(

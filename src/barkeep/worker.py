@@ -209,8 +209,8 @@ class Worker:
                 self._abort()
             case "kill_request" if service is not None:
                 service.engine.kill_request(message["connection"], message["number"])
-            case "lame_duck":
-                pass
+            case "lame_duck" if service is not None:
+                service.engine.lame_duck()
             case "reopen_logs" if service is not None:
                 service.engine.reopen_logs()
             case unknown:

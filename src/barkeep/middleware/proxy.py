@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import socket
-import ssl
 
 from ..setting_kinds import choice, duration, plain_text, whole_number
 from .base import Middleware, Option
 from .libraries import library
-from .proxy_hop import Hop
 from .upstream import DOT_SEGMENT, find_mount, mounts_kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
-
-    from .upstream import Upstream
-
-# Seconds an idle connection is kept: below the 5 s after which Node.js, uvicorn and others close theirs.
-KEEP_ALIVE_S = 4.0
 
 
 class Proxy(Middleware):
@@ -63,7 +56,7 @@ class Proxy(Middleware):
 
     def check(self) -> None:
         """Raises SettingError when the library is missing, or a path or the name for Via cannot be used."""
-        self._http = library("httpcore", "proxy", "Proxy")
+        library("urllib3", "proxy", "Proxy")
         for prefix, _upstream in self.mounts:
             if "%" in prefix or DOT_SEGMENT.search(prefix):
                 raise self.fault("mounts", f'must be paths without escapes and "..", found {prefix!a}.')
@@ -72,7 +65,10 @@ class Proxy(Middleware):
 
     def wrap(self, application: WSGIApplication) -> WSGIApplication:
         """The application with the upstreams mounted before it. Idle connections end with the process."""
-        hops = {upstream: self._hop(upstream) for _prefix, upstream in self.mounts}
+        # Imports urllib3, which is there: check() has looked.
+        from .proxy_hop import Hop
+
+        hops = {upstream: Hop(self, upstream) for _prefix, upstream in self.mounts}
         mounts = self.mounts
 
         def proxied(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -83,16 +79,6 @@ class Proxy(Middleware):
             return hops[upstream].answer(environ, start_response, prefix)
 
         return proxied
-
-    def _hop(self, upstream: Upstream) -> Hop:
-        context = ssl.create_default_context() if upstream.scheme == "https" else None
-        pool = self._http.ConnectionPool(
-            ssl_context=context,
-            max_connections=self.connections,
-            keepalive_expiry=KEEP_ALIVE_S,
-            uds=upstream.socket or None,
-        )
-        return Hop(self, self._http, upstream, pool)
 
     def pseudonym(self) -> str:
         """The name in Via: the same in all worker processes, another on another host or with other mounts."""

@@ -21,7 +21,7 @@ BEARER = {"keys": "k.json", "algorithms": "RS256", "audience": "a", "issuer": "i
     [
         ("limits", "ratelimit", RateLimit, {"limit": "1/minute"}),
         ("redis", "ratelimit", RateLimit, {"limit": "1/minute", "store": "redis://127.0.0.1"}),
-        ("httpcore", "proxy", Proxy, {"mounts": "/=http://127.0.0.1"}),
+        ("urllib3", "proxy", Proxy, {"mounts": "/=http://127.0.0.1"}),
         ("jwt", "auth", BearerAuth, BEARER),
         ("cryptography", "auth", BearerAuth, BEARER),
     ],
