@@ -1,4 +1,4 @@
-"""Programs beside Python that tests start: servers and tools from Debian's packages (requirements/debian.txt)."""
+"""Programs beside Python that tests start: servers and tools from Debian's packages."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ def packages() -> dict[str, str]:
 
 
 def find_program(name: str) -> str:
-    """The path of a program. Without it the test is skipped, and in CI it fails: a check that never runs there
-    is worse than one that fails."""
+    """The path of a program. Without it the test is skipped, and in CI it fails.
+
+    There a check that never runs is worse than one that fails.
+    """
     found = shutil.which(name, path=PLACES)
     if found is not None:
         return found
