@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.behaviour.clients import WAIT_S, Address
@@ -71,7 +71,7 @@ class ServerProcess:
         self._unfinished = b""
         self._lines: list[str] = []
         self._told = 0
-        self._discarding: threading.Thread | None = None
+        self._reading: threading.Thread | None = None
 
     @property
     def log(self) -> list[str]:
@@ -101,13 +101,11 @@ class ServerProcess:
 
     def discard_log(self) -> None:
         """Read the log from now on and forget it, so that it never holds up the server."""
+        self._read_beside(lambda _received: None)
 
-        def read_on() -> None:
-            while os.read(self._stderr.fileno(), 65536):
-                pass
-
-        self._discarding = threading.Thread(target=read_on, daemon=True)
-        self._discarding.start()
+    def gather_log(self) -> None:
+        """Read the log from now on, so that it never holds up the server; all of it is there after `wait`."""
+        self._read_beside(self._keep)
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""
@@ -129,8 +127,8 @@ class ServerProcess:
     def wait(self) -> int:
         """Its exit code; reads the rest of its log."""
         until_s = time.monotonic() + WAIT_S
-        if self._discarding is not None:
-            self._discarding.join(WAIT_S)
+        if self._reading is not None:
+            self._reading.join(WAIT_S)
         while self._read(until_s):
             pass
         return self._process.wait(max(0.0, until_s - time.monotonic()))
@@ -181,8 +179,8 @@ class ServerProcess:
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait(WAIT_S)
-        if self._discarding is not None:
-            self._discarding.join(WAIT_S)
+        if self._reading is not None:
+            self._reading.join(WAIT_S)
         self._stdout.close()
         self._stderr.close()
 
@@ -194,6 +192,17 @@ class ServerProcess:
         """Read more of the log; False when it has ended or time is up."""
         ready, _, _ = select.select([self._stderr], [], [], max(0.0, until_s - time.monotonic()))
         received = os.read(self._stderr.fileno(), 65536) if ready else b""
+        self._keep(received)
+        return bool(received)
+
+    def _keep(self, received: bytes) -> None:
         *lines, self._unfinished = (self._unfinished + received).split(b"\n")
         self._lines += [line.decode() for line in lines]
-        return bool(received)
+
+    def _read_beside(self, take: Callable[[bytes], None]) -> None:
+        def read_on() -> None:
+            while received := os.read(self._stderr.fileno(), 65536):
+                take(received)
+
+        self._reading = threading.Thread(target=read_on, daemon=True)
+        self._reading.start()
