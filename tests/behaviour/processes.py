@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.behaviour.clients import WAIT_S, Address
@@ -40,6 +40,14 @@ def is_stopped(pid: int) -> bool:
     """Whether every thread of a process has been stopped by a signal."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return all((task / "stat").read_text().rpartition(")")[2].split()[0] == "T" for task in tasks)
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    """For what only the system knows and nobody tells."""
+    until_s = time.monotonic() + WAIT_S
+    while not is_so():
+        assert time.monotonic() < until_s
+        os.sched_yield()
 
 
 class ServerProcess:
