@@ -103,6 +103,7 @@ def run_worker(job: Job, application: WSGIApplication | None = None) -> NoReturn
     code = EXIT_ABORTED
     try:
         with Signals(HANDLED) as signals:
+            signals.stay_in_this_process()
             code = Worker(job, signals).run(application)
     except BaseException as error:
         ProcessLog(job.settings.log_level).fault(error)

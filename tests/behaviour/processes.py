@@ -42,6 +42,14 @@ def is_stopped(pid: int) -> bool:
     return all((task / "stat").read_text().rpartition(")")[2].split()[0] == "T" for task in tasks)
 
 
+def wait_until(is_so: Callable[[], bool]) -> None:
+    """For what only the system knows and nobody tells."""
+    until_s = time.monotonic() + WAIT_S
+    while not is_so():
+        assert time.monotonic() < until_s
+        os.sched_yield()
+
+
 class ServerProcess:
     """`python -m barkeep WORDS`. Whoever makes it closes it, which kills it if it still runs.
 
