@@ -1,5 +1,7 @@
-"""A headless Chromium for tests, driven by its DevTools protocol over a pair of pipes. No sleeps: every call ends
-with an answer or an event of the browser."""
+"""A headless Chromium for tests, driven by its DevTools protocol over a pair of pipes.
+
+No sleeps: every call ends with an answer or an event of the browser.
+"""
 
 from __future__ import annotations
 

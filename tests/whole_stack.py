@@ -63,9 +63,10 @@ def whole_stack(directory: Path) -> Iterator[WholeStack]:
                 told = [
                     line for line in server.log if "lint: " in line or "error:" in line or "warning:" in line
                 ]
-                assert told == []
+                assert told == [], "\n".join(told)
 
 
 def address_of(server: ServerProcess) -> str:
-    host, port = server.address()
-    return f"{host}:{port}"
+    address = server.address()
+    assert not isinstance(address, str)
+    return f"{address[0]}:{address[1]}"

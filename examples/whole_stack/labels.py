@@ -1,4 +1,4 @@
-"""Another application, mounted in the first at /labels: a label as a picture. Plain WSGI, without a framework."""
+"""Another application, mounted in the first at /labels: a label as a picture. Plain WSGI, no framework."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PICTURE = (
 
 
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """/NAME.svg has the name on it, and where the picture is mounted as its id would be of no use elsewhere."""
+    """/NAME.svg is a label with the name on it."""
     name = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace").removeprefix("/")
     if not name.endswith(".svg"):
         start_response("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])

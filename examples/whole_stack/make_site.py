@@ -14,7 +14,7 @@ import secrets
 from pathlib import Path
 
 import bcrypt
-import brotli
+import brotli  # type: ignore[import-untyped]
 import zstandard
 from make_video import video
 

@@ -1,7 +1,7 @@
 """The video of the site, without a video program: a WebM file that browsers play and seek in.
 
-A minute of four colours that take turns, one picture a second. Each picture is a VP8 key frame, so a player may
-begin at any; between them is padding, so that the file is too large to be fetched at once for the seek bar.
+A minute of four colours that take turns, one picture a second. Each picture is a VP8 key frame, so a player
+may begin at any; between them is padding, so that no player fetches the whole file before it is searched.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def element(number: int, content: bytes) -> bytes:
 
 
 def unsigned(number: int, value: int) -> bytes:
-    """An element that holds a number. Always eight bytes long, so that a place can be told before it is known."""
+    """An element that holds a number, in eight bytes whatever it is: a place may be told before it is known."""
     return element(number, value.to_bytes(8, "big"))
 
 
