@@ -15,6 +15,7 @@ import httpcore
 import pytest
 
 from barkeep.middleware.registry import NAMES
+from tests.behaviour.clients import WAIT_S
 from tests.behaviour.processes import clean_environ
 from tests.whole_stack import EXAMPLE, WholeStack, whole_stack
 
@@ -52,7 +53,12 @@ class Asks:
         ]
         # What the proxy that ends TLS would tell; it would be on this machine, which barkeep.toml trusts.
         headers += [("X-Forwarded-Proto", "https")] if by_https else []
-        return Got(self._client.request(method, self._url + path, headers=headers, content=content))
+        # Each wait of its own, in seconds: a server that says nothing fails the test.
+        waits = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), WAIT_S)}
+        answer = self._client.request(
+            method, self._url + path, headers=headers, content=content, extensions=waits
+        )
+        return Got(answer)
 
 
 class Got:

@@ -48,7 +48,7 @@ def element(number: int, content: bytes) -> bytes:
 
 
 def unsigned(number: int, value: int) -> bytes:
-    """An element that holds a number, in eight bytes whatever it is: a place may be told before it is known."""
+    """An element that holds a number, always in eight bytes: a place may be told before it is known."""
     return element(number, value.to_bytes(8, "big"))
 
 
