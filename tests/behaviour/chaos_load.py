@@ -57,7 +57,9 @@ class Load:
         self._is_over = False
         # Guards `fates`, and tells who waits for more of them.
         self._more = threading.Condition()
-        runs: list[Callable[[random.Random], None]] = [*[self._keep_alive] * 4, *[self._new] * 3]
+        keep_alive: Callable[[random.Random], None] = self._keep_alive
+        new: Callable[[random.Random], None] = self._new
+        runs = [keep_alive] * 4 + [new] * 3
         self._threads = [
             threading.Thread(target=run, args=(random.Random(f"{seed} {number}"),), daemon=True)
             for number, run in enumerate(runs)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -42,6 +43,14 @@ def is_stopped(pid: int) -> bool:
     return all((task / "stat").read_text().rpartition(")")[2].split()[0] == "T" for task in tasks)
 
 
+def wait_until(is_so: Callable[[], bool]) -> None:
+    """For what only the system knows and nobody tells."""
+    until_s = time.monotonic() + WAIT_S
+    while not is_so():
+        assert time.monotonic() < until_s
+        os.sched_yield()
+
+
 class ServerProcess:
     """`python -m barkeep WORDS`. Whoever makes it closes it, which kills it if it still runs.
 
@@ -72,6 +81,8 @@ class ServerProcess:
         self._lines: list[str] = []
         self._told = 0
         self._reading: threading.Thread | None = None
+        self._unfinished_output = b""
+        self._output_lines: deque[str] = deque()
 
     @property
     def log(self) -> list[str]:
@@ -89,6 +100,23 @@ class ServerProcess:
                     return line
             if not self._read(until_s):
                 raise AssertionError(f"no line with {text!r} in the log: {self._lines}")
+
+    def wait_for_output(self, text: str) -> str:
+        """The next line of standard output that contains the text; those before it are dropped."""
+        until_s = time.monotonic() + WAIT_S
+        dropped: list[str] = []
+        while True:
+            while self._output_lines:
+                line = self._output_lines.popleft()
+                if text in line:
+                    return line
+                dropped.append(line)
+            ready, _, _ = select.select([self._stdout], [], [], max(0.0, until_s - time.monotonic()))
+            received = os.read(self._stdout.fileno(), 65536) if ready else b""
+            if not received:
+                raise AssertionError(f"no line with {text!r} in the output: {dropped}")
+            *lines, self._unfinished_output = (self._unfinished_output + received).split(b"\n")
+            self._output_lines += [line.decode() for line in lines]
 
     def address(self) -> Address:
         """Where its next listener listens; waits for the log to tell."""

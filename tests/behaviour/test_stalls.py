@@ -1,4 +1,4 @@
-"""Step 5 of 6 from outside - C code that keeps the GIL: the supervisor ends the worker, another is started."""
+"""Step 5 of 6 from outside - C code keeps the GIL: the supervisor ends the worker, another takes over."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ const MARGIN: u64 = 8;
 const BUSY_MARGIN: u64 = 32;
 
 /// A worker that took a request within this time is at work: its threads will be free again shortly.
-const MOVING_NS: u64 = 10_000_000;
+const MOVING_NS: u64 = 50_000_000;
 
 /// A worker that has fallen behind by more, because it was busy or slow, need not make up for it.
 const FORGIVEN: u64 = 256;
