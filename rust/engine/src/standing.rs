@@ -2,9 +2,9 @@
 //!
 //! ```text
 //!   starting --ready()--> ready --drain()--> draining --end--> gone
-//!                          |  ^
-//!            Python stands v  | and runs again
-//!                         stalled
+//!                          |  ^                |  ^
+//!            Python stands v  | and runs again v  |
+//!                         stalled             stalled
 //! ```
 
 use crate::lock;
@@ -38,8 +38,9 @@ impl Happened {
     fn standing(self) -> Standing {
         match self {
             Happened { is_gone: true, .. } => Standing::Gone,
-            Happened { is_draining: true, .. } => Standing::Draining,
+            // A worker that drains and stands still would not come to its end.
             Happened { is_stalled: true, .. } => Standing::Stalled,
+            Happened { is_draining: true, .. } => Standing::Draining,
             Happened { is_ready: true, .. } => Standing::Ready,
             Happened { .. } => Standing::Starting,
         }
@@ -143,5 +144,7 @@ mod tests {
         assert_eq!(standings.now(), Standing::Draining);
         assert!(standings.is_stalled());
         assert_eq!(standings.scoreboard.get(layout::STATE), Standing::Draining as u64);
+        standings.set_stalled(true);
+        assert_eq!(standings.scoreboard.get(layout::STATE), Standing::Stalled as u64);
     }
 }
