@@ -33,10 +33,6 @@ BODY = b"Hello, world!"
 
 # Settings under which a piece is there and has nothing to do. Those without an entry need none.
 IDLE: dict[str, dict[str, object]] = {
-    "BasicAuth": {"users": lambda _user, _password: False, "paths": "/elsewhere"},
-    "Proxy": {"mounts": {"/elsewhere": "http://127.0.0.1:1"}},
-    "RateLimit": {"limit": "1000/minute", "paths": "/elsewhere"},
-    "Throttle": {"concurrency": 8},
     "AccessLog": {"file": os.devnull},
     "AllowedHosts": {"hosts": "127.0.0.1"},
     "BasicAuth": {"users": lambda _user, _password: False, "except_paths": "/"},

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # A worker that lives this long has not died of its start.
 SETTLED_AFTER_S = 10.0
+# When there can be no more processes or descriptors.
+LAUNCH_AGAIN_S = 1.0
 
 # After its time to drain a worker has this much longer to end by itself.
 KILL_MARGIN_S = 2.0
@@ -64,7 +66,8 @@ class Generation:
         self._places = places
         self._quick_deaths: dict[int, int] = {}
         self._trial: Timer | None = None
-        self._restarts: list[Timer] = []
+        # By slot: one is enough.
+        self._restarts: dict[int, Timer] = {}
 
     def start(self, workers: int, settle_s: float) -> None:
         """Launch so many workers; one of on_ready and on_failed will be called.
@@ -259,7 +262,10 @@ class Generation:
         delay_s = delay_after_s(deaths)
         if delay_s:
             self._log.warning(f"worker {dead.slot} keeps dying: the next is started in {delay_s:g} s")
-        self._restarts.append(self._loop.after(delay_s, lambda: self._refill(dead.slot)))
+        self._refill_after(delay_s, dead.slot)
+
+    def _refill_after(self, delay_s: float, slot: int) -> None:
+        self._restarts[slot] = self._loop.after(delay_s, lambda: self._refill(slot))
 
     def _refill(self, slot: int) -> None:
         if not self.is_ending and slot < self.wanted and self.in_slot(slot) is None:
@@ -268,11 +274,15 @@ class Generation:
     # -- parts --------------------------------------------------------------------------------------
 
     def _launch(self, slot: int) -> WorkerProcess | None:
+        place = None
         try:
-            worker = self._nursery.launcher.launch(slot, self._places.take())
+            place = self._places.take()
+            worker = self._nursery.launcher.launch(slot, place)
         except OSError as error:
+            if place is not None:
+                self._places.give(place)
             self._log.error(f"worker {slot} cannot be started: {error.strerror}; tried again in a second")
-            self._restarts.append(self._loop.after(1.0, lambda: self._refill(slot)))
+            self._refill_after(LAUNCH_AGAIN_S, slot)
             return None
         self.workers.append(worker)
         self._loop.watch(worker.channel.fileno(), lambda: self._hear(worker))
@@ -324,7 +334,7 @@ class Generation:
 
     def _cancel_timers(self) -> None:
         self._end_trial()
-        for timer in self._restarts:
+        for timer in self._restarts.values():
             timer.cancel()
 
     def _tell_if_gone(self) -> None:

@@ -192,7 +192,7 @@ class Supervisor:
             self._inheritance.tell_ready()
             self.loop.source = self.control
         for listener in self.listeners:
-            self.log.info(f"listening on {listener.url}")
+            self.log.info(f"listening on {listener.url}" + (" for probes" if listener.is_health else ""))
         self.announcer.serving(generation.number)
 
     def _first_has_failed(self, _generation: Generation, failure: Message) -> None:

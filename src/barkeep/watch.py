@@ -30,8 +30,8 @@ class Watch:
     timeout_grace_s: a thread may take to come back. replace_thread: gives up the thread of that ident, starts
     another in its place and returns how many that were given up are still stuck. on_too_many_stuck: called
     once, when they are max_stuck_threads; from then on no thread is replaced. on_timed_out: called for each
-    request whose thread is told to stop, with the request, its age in seconds, the ident of its thread and the
-    stack of that.
+    request whose thread is told to stop, with the request, its age in seconds, the ident of its thread and
+    the stack of that.
     """
 
     def __init__(

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -79,7 +80,9 @@ class ServerProcess:
         self._unfinished = b""
         self._lines: list[str] = []
         self._told = 0
-        self._discarding: threading.Thread | None = None
+        self._reading: threading.Thread | None = None
+        self._unfinished_output = b""
+        self._output_lines: deque[str] = deque()
 
     @property
     def log(self) -> list[str]:
@@ -98,6 +101,23 @@ class ServerProcess:
             if not self._read(until_s):
                 raise AssertionError(f"no line with {text!r} in the log: {self._lines}")
 
+    def wait_for_output(self, text: str) -> str:
+        """The next line of standard output that contains the text; those before it are dropped."""
+        until_s = time.monotonic() + WAIT_S
+        dropped: list[str] = []
+        while True:
+            while self._output_lines:
+                line = self._output_lines.popleft()
+                if text in line:
+                    return line
+                dropped.append(line)
+            ready, _, _ = select.select([self._stdout], [], [], max(0.0, until_s - time.monotonic()))
+            received = os.read(self._stdout.fileno(), 65536) if ready else b""
+            if not received:
+                raise AssertionError(f"no line with {text!r} in the output: {dropped}")
+            *lines, self._unfinished_output = (self._unfinished_output + received).split(b"\n")
+            self._output_lines += [line.decode() for line in lines]
+
     def address(self) -> Address:
         """Where its next listener listens; waits for the log to tell."""
         url = self.wait_for_log("listening on ").rpartition("listening on ")[2]
@@ -109,13 +129,11 @@ class ServerProcess:
 
     def discard_log(self) -> None:
         """Read the log from now on and forget it, so that it never holds up the server."""
+        self._read_beside(lambda _received: None)
 
-        def read_on() -> None:
-            while os.read(self._stderr.fileno(), 65536):
-                pass
-
-        self._discarding = threading.Thread(target=read_on, daemon=True)
-        self._discarding.start()
+    def gather_log(self) -> None:
+        """Read the log from now on, so that it never holds up the server; all of it is there after `wait`."""
+        self._read_beside(self._keep)
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""
@@ -137,8 +155,8 @@ class ServerProcess:
     def wait(self) -> int:
         """Its exit code; reads the rest of its log."""
         until_s = time.monotonic() + WAIT_S
-        if self._discarding is not None:
-            self._discarding.join(WAIT_S)
+        if self._reading is not None:
+            self._reading.join(WAIT_S)
         while self._read(until_s):
             pass
         return self._process.wait(max(0.0, until_s - time.monotonic()))
@@ -189,8 +207,8 @@ class ServerProcess:
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait(WAIT_S)
-        if self._discarding is not None:
-            self._discarding.join(WAIT_S)
+        if self._reading is not None:
+            self._reading.join(WAIT_S)
         self._stdout.close()
         self._stderr.close()
 
@@ -202,6 +220,17 @@ class ServerProcess:
         """Read more of the log; False when it has ended or time is up."""
         ready, _, _ = select.select([self._stderr], [], [], max(0.0, until_s - time.monotonic()))
         received = os.read(self._stderr.fileno(), 65536) if ready else b""
+        self._keep(received)
+        return bool(received)
+
+    def _keep(self, received: bytes) -> None:
         *lines, self._unfinished = (self._unfinished + received).split(b"\n")
         self._lines += [line.decode() for line in lines]
-        return bool(received)
+
+    def _read_beside(self, take: Callable[[bytes], None]) -> None:
+        def read_on() -> None:
+            while received := os.read(self._stderr.fileno(), 65536):
+                take(received)
+
+        self._reading = threading.Thread(target=read_on, daemon=True)
+        self._reading.start()

@@ -53,8 +53,8 @@ def start_service(
     application: WSGIApplication, cleanup: ExitStack, on_too_many_stuck: Callable[[], None], **more: object
 ) -> Service:
     settings = Settings.from_kwargs(bind="127.0.0.1:0", timeout=SHORT_S, timeout_grace=0, **more)
-    service = Service(settings, application, open_listeners(settings), on_too_many_stuck=on_too_many_stuck)
-    service.start()
+    service = Service(settings, open_listeners(settings), on_too_many_stuck=on_too_many_stuck)
+    service.start(application)
     cleanup.callback(service.close)
     return service
 

@@ -1,7 +1,8 @@
 //! Step 6 of 6 - the application's answer meets the socket. Called by application threads.
 //!
-//! The first bytes of an answer, and all of a short one, are sent at once by the thread that has them. Pieces that
-//! follow are put in the outbox and the I/O thread is asked to send: they are on their way while the application
+//! The first bytes of an answer, and all of a short one, are sent at once by the thread that has them; but while the
+//! I/O thread gives way, short answers are left to it, and it sends all of them in one burst (docs/adr/0004). Pieces
+//! that follow are put in the outbox and the I/O thread is asked to send: they are on their way while the application
 //! makes the next one (PEP 3333, "Buffering and Streaming"), and many small ones leave in few sends.
 
 use crate::access_log::Record;
@@ -19,6 +20,9 @@ const DIRECT_BYTES: usize = 32 * 1024;
 /// An answer up to this has left for the peer by the time its socket is closed; of a longer one the kernel may still
 /// hold some.
 const LARGE_BYTES: usize = 16 * 1024;
+
+/// Answers up to this may be held, to be sent in a burst with others: for longer ones the copy costs what it saves.
+const HELD_BYTES: usize = 4 * 1024;
 
 /// The peer has gone, the answer was aborted, or the exchange was given up: nothing more can be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,10 +125,15 @@ impl Connection {
         let is_large = bytes.len() + more.len() > LARGE_BYTES || end.file.is_some();
         let sent_ahead = end.keep_alive && !state.inbox.is_empty();
         if state.outbox.is_empty() && !sent_ahead && end.file.is_none() {
-            if !(bytes.is_empty() && more.is_empty()) {
-                self.send_now(state, shared, bytes, more);
-            } else {
-                shared.log_answers(&mut state.unlogged);
+            match bytes.len() + more.len() {
+                0 => shared.log_answers(&mut state.unlogged),
+                1..=HELD_BYTES if end.keep_alive && shared.hand_over.hold(self) => {
+                    state.outbox.add(bytes);
+                    state.outbox.add(more);
+                    state.progress.reset();
+                    state.is_flush_due = true;
+                }
+                _ => self.send_now(state, shared, bytes, more),
             }
         } else {
             state.outbox.add(bytes);
@@ -208,7 +217,7 @@ impl Connection {
             Err(_) => return self.abort(state, shared),
         };
         if sent == bytes.len() + more.len() {
-            shared.log_answers(&mut state.unlogged);
+            shared.log_answers_at_once(&mut state.unlogged);
             return;
         }
         state.outbox.add(bytes.get(sent..).unwrap_or_default());

@@ -63,7 +63,10 @@ impl ApplicationThread {
             match hand_over.take_or_sit(&self.seat) {
                 Taken::Exchange(exchange) => return self.open(py, exchange, serial).map(Some),
                 Taken::Closed => return Ok(None),
-                Taken::Seated => {
+                Taken::Seated { wakes_io } => {
+                    if wakes_io {
+                        self.shared.poller.wake();
+                    }
                     py.detach(|| hand_over.wait(&self.seat));
                     hand_over.arrived(&self.seat);
                 }

@@ -122,7 +122,8 @@ def check_whole(status: object, headers: object) -> Iterator[Fault]:
     for name in sorted(set(names) & ONCE):
         if names.count(name) > 1:
             yield "BK120", f"{name} is there {names.count(name)} times"
-    for name in sorted({"date", "server"} & set(names)):
+    # Who passes on another server's answer, and says so, passes on when and by whom it was made.
+    for name in sorted({"date", "server"} & set(names)) if "via" not in names else ():
         yield "BK127", f"{name} is among the fields"
     needed = NEEDED.get(code)
     if needed and not set(needed) & set(names):

@@ -165,7 +165,8 @@ HEAD_RULES = (
     ),
     Rule(
         "BK127", ADVICE, "Date or Server was given by the application", OTHER_HTTP,
-        why="The server adds them, with the time at which the answer was sent.",
+        why="The server adds them, with the time at which the answer was sent. An answer with Via is another "
+        "server's, passed on: it keeps them (RFC 9110 6.6.1).",
         mend="Leave them to the server.",
     ),
     Rule(

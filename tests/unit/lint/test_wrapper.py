@@ -171,6 +171,11 @@ def test_finding_is_told_once_for_each_place_in_the_servers_log() -> None:
     assert line.endswith("(GET /)")
 
 
+def test_a_gateway_passes_on_the_date_of_an_answer() -> None:
+    date = ("Date", "Fri, 20 Nov 2026 18:00:00 GMT")
+    assert findings_of(broken_applications.with_head("200 OK", [PLAIN, date, ("Via", "1.1 gateway")])) == []
+
+
 def test_ignored_codes_are_not_told() -> None:
     lint = Lint(broken_applications.never_starts, report=lambda _finding: None, ignore=["BK101"])
     run(lint)
