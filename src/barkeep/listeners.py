@@ -35,6 +35,7 @@ class Listener:
     """
 
     __slots__ = (
+        "_is_lent",
         "_made_path",
         "_made_path_id",
         "address",
@@ -54,6 +55,8 @@ class Listener:
         self.is_health = False
         self._made_path = os.path.abspath(made_path) if made_path else ""
         self._made_path_id = _file_id(self._made_path) if made_path else None
+        # Another program, that has the same socket, looks after the path.
+        self._is_lent = False
         if opened.family == socket.AF_UNIX:
             self.url = f"unix:{_text_of_unix_name(opened.getsockname())}"
             self.server_name, self.server_port = UNIX_SERVER_NAME, UNIX_SERVER_PORT
@@ -79,13 +82,23 @@ class Listener:
     def inherit(
         cls, descriptor: int, address: str, server_name: str, made_path: str, is_health: bool
     ) -> Listener:
-        """The listener that `bequeath` told of, in another program that has its descriptor."""
+        """The listener that `bequeath` told of, in another program that has its descriptor.
+
+        Until `own` is called its path stays the other program's, which goes on should this one fail.
+        """
         opened = socket.socket(fileno=descriptor)
         opened.setblocking(False)
         opened.set_inheritable(False)
         listener = cls(opened, made_path=made_path)
         listener.address, listener.server_name, listener.is_health = address, server_name, is_health
+        listener._is_lent = True
         return listener
+
+    def own(self) -> None:
+        """The program that has bequeathed it has let go; one that was closed meanwhile loses its path now."""
+        self._is_lent = False
+        if self.socket.fileno() < 0:
+            self.close()
 
     def bequeath(self) -> tuple[int, str, str, str, bool]:
         """What another program needs to go on with it; then `disown` here."""
@@ -97,6 +110,11 @@ class Listener:
 
     def close(self) -> None:
         """Close the socket and remove the unix path, unless another program has put its own there since."""
+        if not self._is_lent:
+            self._remove_path()
+        self.socket.close()
+
+    def _remove_path(self) -> None:
         if self._made_path and _file_id(self._made_path) == self._made_path_id:
             try:
                 os.unlink(self._made_path)
@@ -104,7 +122,6 @@ class Listener:
                 # Lost a race for the path, or for the directory: the next start finds it stale.
                 pass
         self._made_path = ""
-        self.socket.close()
 
 
 def open_listeners(

@@ -99,7 +99,10 @@ class Supervisor:
         commands = SupervisorCommands(self)
         self.control: ControlServer | None = None
         if control is not None:
-            self.loop.source = self.control = ControlServer(control, commands.handle, self.log.write)
+            self.control = ControlServer(control, commands.handle, self.log.write)
+            if inheritance is None:
+                # Else the supervisor before this one listens there until we are ready.
+                self.loop.source = self.control
         self.is_stopping = False
         self._inheritance = inheritance
         self._when_stopped: list[Callable[[int], None]] = []
@@ -189,6 +192,7 @@ class Supervisor:
         )
         if self._inheritance is not None:
             self._inheritance.tell_ready()
+            self.loop.source = self.control
         for listener in self.listeners:
             self.log.info(f"listening on {listener.url}" + (" for probes" if listener.is_health else ""))
         self.announcer.serving(generation.number)
@@ -314,6 +318,7 @@ class Supervisor:
         self.is_stopping = True
         self.log.info(why)
         self.announcer.stopping(why.partition(":")[0])
+        self.upgrader.stop()
         if self.settings.lame_duck and self.generations:
             self.log.info(f"accepting for {self.settings.lame_duck:g} s more (--lame-duck)")
             for generation in self.generations:
@@ -327,6 +332,7 @@ class Supervisor:
         self.is_stopping = True
         self._aborted += 1
         self.log.warning(why)
+        self.upgrader.stop()
         self._close_listeners()
         for generation in list(self.generations):
             generation.abort()
