@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests.programs import find_program
 
 UNITS = Path(__file__).resolve().parents[1] / "examples" / "systemd"
 NAMES = ("barkeep.service", "barkeep.socket")
@@ -19,14 +20,7 @@ NOTIFY_RELOAD_VERSION = 253
 
 @pytest.fixture
 def analyze() -> str:
-    program = shutil.which("systemd-analyze")
-    if program is None:
-        reason = "systemd-analyze is not installed; it is in Debian's package systemd"
-        # A check that never runs is worse than one that fails.
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return program
+    return find_program("systemd-analyze")
 
 
 @pytest.fixture

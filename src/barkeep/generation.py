@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 
-from .launcher import DRAINING, GONE, LOADED, LOADING, SERVING, reason_of
-from .zygote import ZygoteLauncher
+from .launcher import DRAINING, GONE, LOADED, LOADING, SERVING
+from .nursery import Nursery, delay_after_s
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 # A worker that lives this long has not died of its start.
 SETTLED_AFTER_S = 10.0
-FIRST_DELAY_S = 0.2
-LONGEST_DELAY_S = 30.0
+# When there can be no more processes or descriptors.
+LAUNCH_AGAIN_S = 1.0
 
 # After its time to drain a worker has this much longer to end by itself.
 KILL_MARGIN_S = 2.0
@@ -45,10 +45,9 @@ class Generation:
         log: ProcessLog,
         places: Places,
     ) -> None:
-        self._make_launcher = make_launcher
-        self.launcher = make_launcher()
-        self.number = self.launcher.generation
-        self.settings = self.launcher.settings
+        self._nursery = Nursery(self, make_launcher, loop, log)
+        self.number = self._nursery.launcher.generation
+        self.settings = self._nursery.launcher.settings
         self.began_s = time.monotonic()
         self.is_serving = False
         self._is_gone = False
@@ -67,7 +66,8 @@ class Generation:
         self._places = places
         self._quick_deaths: dict[int, int] = {}
         self._trial: Timer | None = None
-        self._restarts: list[Timer] = []
+        # By slot: one is enough.
+        self._restarts: dict[int, Timer] = {}
 
     def start(self, workers: int, settle_s: float) -> None:
         """Launch so many workers; one of on_ready and on_failed will be called.
@@ -77,9 +77,20 @@ class Generation:
         self.wanted = workers
         self._settle_s = settle_s
         self._trial = self._loop.after(self.settings.ready_timeout, self._too_slow)
-        self._watch_launcher()
+        self._nursery.open()
         for slot in range(workers):
             self._launch(slot)
+
+    @property
+    def is_on_trial(self) -> bool:
+        """Whether it has been started and neither serves nor has failed."""
+        return self._trial is not None
+
+    def abandon(self) -> None:
+        """After a fork, in the child: close what is the supervisor's."""
+        self._nursery.launcher.close()
+        for worker in self.workers:
+            worker.close()
 
     def serving(self) -> list[WorkerProcess]:
         """The workers that take requests."""
@@ -112,11 +123,12 @@ class Generation:
         if worker.replacement is not None or worker.state != SERVING or self.is_ending:
             return done(0, "the worker is on its way out already.")
         self._log.info(f"{worker} is replaced: {why}")
-        worker.leaving_because = why
         replacement = self._launch(worker.slot)
-        if replacement is not None:
-            worker.replacement, replacement.replaces = replacement, worker
-            replacement.when_settled = done
+        if replacement is None:
+            return done(0, "no other worker can be started now; the server's log says why.")
+        worker.leaving_because = why
+        worker.replacement, replacement.replaces = replacement, worker
+        replacement.when_settled = done
         return None
 
     def drain(self, why: str, timeout_s: float) -> None:
@@ -148,12 +160,10 @@ class Generation:
     def _hear(self, worker: WorkerProcess) -> None:
         messages = worker.channel.receive()
         if messages is None:
-            # Its end is told by the system; one that only closed its channel is of no use any more.
+            # Its end is told by the system, or by its zygote; one that only closed its channel is of no use
+            # any more.
             self._loop.forget(worker.channel.fileno())
-            if worker.pid:
-                worker.kill()
-            else:
-                self.has_ended(worker, "its zygote has ended", is_clean=False)
+            worker.kill()
             return
         for message in messages:
             self._note(worker, message)
@@ -199,6 +209,13 @@ class Generation:
 
     # -- the end of workers -------------------------------------------------------------------------
 
+    def process_has_ended(self, pid: int, reason: str, is_clean: bool) -> None:
+        """A child of the supervisor has ended; most are none of this generation's."""
+        for worker in list(self.workers):
+            if worker.pid == pid:
+                self.has_ended(worker, reason, is_clean)
+        self._nursery.process_has_ended(pid, reason)
+
     def has_ended(self, worker: WorkerProcess, reason: str, is_clean: bool) -> None:
         """A worker's process has ended. reason: for people; is_clean: it finished all it had begun."""
         before, worker.state = worker.state, GONE
@@ -210,23 +227,24 @@ class Generation:
         if worker.replaces is not None:
             worker.replaces.replacement = None
             worker.tell_settled(f"the new worker has ended: {reason}.")
-        self._tell_end(worker, before, reason, is_clean)
+        lost = self._places.tell_requests(worker)
         self._places.give(worker.place)
+        why = f"{worker} has ended: {reason}" + (f"; it had {lost}" if lost else "")
         if self._trial is not None and not self.is_ending:
-            return self._fail(worker.failure or {"why": f"{worker} has ended: {reason}", "code": 1})
+            return self.fail(worker.failure or {"why": why, "code": 1})
+        self._tell_end(worker, before, why, is_clean)
         if not self.is_ending and worker.slot < self.wanted:
             self._fill(worker, before)
         self._tell_if_gone()
         return None
 
-    def _tell_end(self, worker: WorkerProcess, before: str, reason: str, is_clean: bool) -> None:
+    def _tell_end(self, worker: WorkerProcess, before: str, why: str, is_clean: bool) -> None:
         has_served = before in (SERVING, DRAINING)
-        is_asked = before == DRAINING or self.is_ending
+        is_asked = before == DRAINING or self.is_ending or bool(worker.leaving_because)
         if has_served and not (is_asked and is_clean):
             self.aborted += 1
         if worker.failure is None and not (is_asked and (is_clean or not has_served)):
-            lost = self._places.tell_requests(worker)
-            self._log.error(f"{worker} has ended: {reason}" + (f"; it had {lost}" if lost else ""))
+            self._log.error(why)
 
     def _hear_last_words(self, worker: WorkerProcess) -> None:
         for message in worker.channel.receive() or []:
@@ -241,11 +259,13 @@ class Generation:
         is_quick = state_before in (LOADING, LOADED) or lived_s < SETTLED_AFTER_S
         deaths = self._quick_deaths.get(dead.slot, 0) + 1 if is_quick else 0
         self._quick_deaths[dead.slot] = deaths
-        # The first death is answered at once: most are alone.
-        delay_s = 0.0 if deaths <= 1 else min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** (deaths - 2))
+        delay_s = delay_after_s(deaths)
         if delay_s:
             self._log.warning(f"worker {dead.slot} keeps dying: the next is started in {delay_s:g} s")
-        self._restarts.append(self._loop.after(delay_s, lambda: self._refill(dead.slot)))
+        self._refill_after(delay_s, dead.slot)
+
+    def _refill_after(self, delay_s: float, slot: int) -> None:
+        self._restarts[slot] = self._loop.after(delay_s, lambda: self._refill(slot))
 
     def _refill(self, slot: int) -> None:
         if not self.is_ending and slot < self.wanted and self.in_slot(slot) is None:
@@ -254,11 +274,15 @@ class Generation:
     # -- parts --------------------------------------------------------------------------------------
 
     def _launch(self, slot: int) -> WorkerProcess | None:
+        place = None
         try:
-            worker = self.launcher.launch(slot, self._places.take())
+            place = self._places.take()
+            worker = self._nursery.launcher.launch(slot, place)
         except OSError as error:
+            if place is not None:
+                self._places.give(place)
             self._log.error(f"worker {slot} cannot be started: {error.strerror}; tried again in a second")
-            self._restarts.append(self._loop.after(1.0, lambda: self._refill(slot)))
+            self._refill_after(LAUNCH_AGAIN_S, slot)
             return None
         self.workers.append(worker)
         self._loop.watch(worker.channel.fileno(), lambda: self._hear(worker))
@@ -275,6 +299,10 @@ class Generation:
         if worker.state in (DRAINING, GONE):
             return
         worker.leaving_because = why
+        if worker.state == LOADING and worker.pid:
+            # It has nothing to finish, and hears nothing while it imports.
+            worker.kill()
+            return
         worker.state = DRAINING
         timeout_s = self.settings.graceful_timeout if timeout_s is None else timeout_s
         worker.tell("drain", timeout_s=timeout_s)
@@ -282,9 +310,10 @@ class Generation:
 
     def _too_slow(self) -> None:
         why = f"not ready within {self.settings.ready_timeout:g} s (--ready-timeout)"
-        self._fail({"why": why, "code": 1})
+        self.fail({"why": why, "code": 1})
 
-    def _fail(self, failure: Message) -> None:
+    def fail(self, failure: Message) -> None:
+        """It will never serve: end what there is of it, and say so."""
         self._end_trial()
         self.is_ending = True
         self._forget_unborn()
@@ -305,63 +334,20 @@ class Generation:
 
     def _cancel_timers(self) -> None:
         self._end_trial()
-        for timer in self._restarts:
+        for timer in self._restarts.values():
             timer.cancel()
 
     def _tell_if_gone(self) -> None:
         if self.is_ending and not self.workers and not self._is_gone:
             self._is_gone = True
-            self._leave_launcher()
+            self._nursery.close()
             self.on_gone(self)
-
-    # -- the zygote, if there is one ------------------------------------------------------------------
-
-    def _watch_launcher(self) -> None:
-        launcher = self.launcher
-        if isinstance(launcher, ZygoteLauncher):
-            launcher.on_failed = self._zygote_failed
-            launcher.on_forked = self._zygote_forked
-            launcher.on_ended = self._zygote_reaped
-            self._loop.watch(launcher.channel.fileno(), lambda: self._hear_zygote(launcher))
-
-    def _hear_zygote(self, launcher: ZygoteLauncher) -> None:
-        if launcher.hear() or launcher is not self.launcher:
-            return None
-        self._leave_launcher()
-        if self._trial is not None:
-            return self._fail({"why": "the process that loads the application has ended", "code": 1})
-        if not self.is_ending:
-            self._log.error(f"the zygote of generation {self.number} has ended: another is started")
-            self.launcher = self._make_launcher()
-            self._watch_launcher()
-        return None
-
-    def _leave_launcher(self) -> None:
-        if isinstance(self.launcher, ZygoteLauncher):
-            self._loop.forget(self.launcher.channel.fileno())
-        self.launcher.close()
-
-    def _zygote_failed(self, failure: Message) -> None:
-        if self._trial is not None:
-            self._fail(failure)
-        elif not self.is_ending:
-            self._log.error(f"the application could not be loaded again: {failure.get('why')}")
-
-    def _zygote_forked(self, place: int, pid: int) -> None:
-        for worker in self.workers:
-            if worker.place == place:
-                worker.pid = pid
-
-    def _zygote_reaped(self, pid: int, status: int) -> None:
-        for worker in list(self.workers):
-            if worker.pid == pid:
-                self.has_ended(worker, reason_of(status), is_clean=status == 0)
 
     def _forget_unborn(self) -> None:
         """Workers that a zygote was asked for and has not told of: they will never be."""
         unborn = [worker for worker in self.workers if not worker.pid]
         if unborn:
-            self.launcher.kill()
+            self._nursery.launcher.kill()
         for worker in unborn:
             self.has_ended(worker, "it was not needed any more", is_clean=True)
 

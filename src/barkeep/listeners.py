@@ -34,15 +34,29 @@ class Listener:
     server_name, server_port: SERVER_NAME and SERVER_PORT of every request that comes in here (PEP 3333).
     """
 
-    __slots__ = ("_made_path", "_made_path_id", "address", "server_name", "server_port", "socket", "url")
+    __slots__ = (
+        "_is_lent",
+        "_made_path",
+        "_made_path_id",
+        "address",
+        "is_health",
+        "server_name",
+        "server_port",
+        "socket",
+        "url",
+    )
 
     def __init__(self, opened: socket.socket, host_as_typed: str = "", made_path: str = "") -> None:
         """host_as_typed: better than the number it stands for. made_path: a unix path this process bound."""
         self.socket = opened
         # What it was opened for, as it was typed; a reload finds it again by this.
         self.address = ""
+        # Answers /livez and /readyz, and nothing else.
+        self.is_health = False
         self._made_path = os.path.abspath(made_path) if made_path else ""
         self._made_path_id = _file_id(self._made_path) if made_path else None
+        # Another program, that has the same socket, looks after the path.
+        self._is_lent = False
         if opened.family == socket.AF_UNIX:
             self.url = f"unix:{_text_of_unix_name(opened.getsockname())}"
             self.server_name, self.server_port = UNIX_SERVER_NAME, UNIX_SERVER_PORT
@@ -60,19 +74,35 @@ class Listener:
     def __repr__(self) -> str:
         return f"<Listener {self.url}>"
 
+    def for_engine(self) -> tuple[int, str, str]:
+        """As the engine takes it: descriptor, SERVER_NAME, SERVER_PORT."""
+        return self.socket.fileno(), self.server_name, self.server_port
+
     @classmethod
-    def inherit(cls, descriptor: int, address: str, server_name: str, made_path: str) -> Listener:
-        """The listener that `bequeath` told of, in another program that has its descriptor."""
+    def inherit(
+        cls, descriptor: int, address: str, server_name: str, made_path: str, is_health: bool
+    ) -> Listener:
+        """The listener that `bequeath` told of, in another program that has its descriptor.
+
+        Until `own` is called its path stays the other program's, which goes on should this one fail.
+        """
         opened = socket.socket(fileno=descriptor)
         opened.setblocking(False)
         opened.set_inheritable(False)
         listener = cls(opened, made_path=made_path)
-        listener.address, listener.server_name = address, server_name
+        listener.address, listener.server_name, listener.is_health = address, server_name, is_health
+        listener._is_lent = True
         return listener
 
-    def bequeath(self) -> tuple[int, str, str, str]:
+    def own(self) -> None:
+        """The program that has bequeathed it has let go; one that was closed meanwhile loses its path now."""
+        self._is_lent = False
+        if self.socket.fileno() < 0:
+            self.close()
+
+    def bequeath(self) -> tuple[int, str, str, str, bool]:
         """What another program needs to go on with it; then `disown` here."""
-        return self.socket.fileno(), self.address, self.server_name, self._made_path
+        return self.socket.fileno(), self.address, self.server_name, self._made_path, self.is_health
 
     def disown(self) -> None:
         """Leave the unix path to another process: closing no longer removes it."""
@@ -80,6 +110,11 @@ class Listener:
 
     def close(self) -> None:
         """Close the socket and remove the unix path, unless another program has put its own there since."""
+        if not self._is_lent:
+            self._remove_path()
+        self.socket.close()
+
+    def _remove_path(self) -> None:
         if self._made_path and _file_id(self._made_path) == self._made_path_id:
             try:
                 os.unlink(self._made_path)
@@ -87,7 +122,6 @@ class Listener:
                 # Lost a race for the path, or for the directory: the next start finds it stale.
                 pass
         self._made_path = ""
-        self.socket.close()
 
 
 def open_listeners(
@@ -95,7 +129,7 @@ def open_listeners(
     environ: MutableMapping[str, str] | None = None,
     keep: Sequence[Listener] = (),
 ) -> list[Listener]:
-    """Open every address of `bind`, or take over what systemd left when none was given.
+    """Open every address of `bind`, or take over what systemd left when none was given; and of `health_bind`.
 
     environ: where LISTEN_FDS is looked for and removed from, so that children do not take it for theirs;
     None (embedding) inherits nothing. keep: open ones, used again for the address they have; without a `bind`
@@ -103,19 +137,22 @@ def open_listeners(
     Raises ListenError, one line, with everything that this call opened closed again.
     """
     addresses: tuple[Address, ...] = settings.bind
-    if keep and not settings.bind_was_given:
-        return list(keep)
-    kept = {listener.address: listener for listener in keep}
+    kept = {(listener.address, listener.is_health): listener for listener in keep}
+    listeners = [listener for listener in keep if not (settings.bind_was_given or listener.is_health)]
+    if listeners:
+        addresses = ()
     if environ is not None:
         inherited = _take_inherited(environ)
         if inherited and not settings.bind_was_given:
             addresses = inherited
-    listeners: list[Listener] = []
+    wanted = [(address, False) for address in addresses]
+    wanted += [(address, True) for address in settings.health_bind]
     try:
-        for address in addresses:
-            listener = kept.get(str(address))
+        for address, is_health in wanted:
+            listener = kept.get((str(address), is_health))
             if listener is None:
                 listener = open_listener(address, settings.backlog, settings.unix_socket_mode)
+                listener.is_health = is_health
             listeners.append(listener)
     except BaseException:
         for listener in listeners:

@@ -50,6 +50,7 @@ class Reloader:
         self._supervisor = supervisor
         self.last: Outcome | None = None
         self.is_under_way = False
+        self._wanted_before = 0
         self._waiting: list[Callable[[Outcome], None]] = []
         self._asked_again: list[Callable[[Outcome], None]] = []
         self._is_asked_again = False
@@ -75,9 +76,7 @@ class Reloader:
         except BarkeepError as error:
             traceback = error.traceback_text if isinstance(error, AppImportError) else ""
             return self._end(Outcome(0, str(error), traceback))
-        for name in FIXED:
-            if settings.values[name] != supervisor.settings.values[name]:
-                supervisor.log.warning(f"{name} is changed by a restart or an upgrade, not by a reload")
+        self._keep_fixed(settings)
         generation = supervisor.make_generation(settings, listeners)
         added = [listener for listener in listeners if listener not in before]
         generation.on_ready = lambda new: self._switch(new, listeners)
@@ -85,11 +84,21 @@ class Reloader:
         supervisor.log.info(f"generation {generation.number} is loading")
         workers = supervisor.workers_wanted(settings)
         current = supervisor.current
-        if current is not None and settings.workers == supervisor.settings.workers:
-            # What was scaled by hand stays so.
-            workers = current.wanted
+        if current is not None:
+            self._wanted_before = current.wanted
+            if settings.workers == supervisor.settings.workers:
+                # What was scaled by hand stays so.
+                workers = current.wanted
         generation.start(workers, settle_s=_settle_s(settings))
         return None
+
+    def _keep_fixed(self, settings: Settings) -> None:
+        before = self._supervisor.settings
+        for name in FIXED:
+            if settings.values[name] != before.values[name]:
+                self._supervisor.log.warning(f"{name} is changed by a restart or an upgrade, not by a reload")
+                # Nobody else has seen these settings yet.
+                settings.values[name], settings.origins[name] = before.values[name], before.origins[name]
 
     def _switch(self, new: Generation, listeners: list[Listener]) -> None:
         supervisor = self._supervisor
@@ -105,6 +114,9 @@ class Reloader:
             listener.close()
         supervisor.log.info(f"generation {new.number} serves")
         if old is not None:
+            if old.wanted != self._wanted_before:
+                # Scaled while the new one was loading.
+                new.scale(old.wanted)
             old.drain(f"generation {new.number} serves", old.settings.graceful_timeout)
         self._end(Outcome(new.number))
 

@@ -32,6 +32,7 @@ MAX_PLACES: Final = 512
 LAYOUT: Final[Mapping[str, tuple[int, int]]] = {
     "header.magic": (0, 8),
     "header.places": (8, 8),
+    "header.places_used": (16, 8),
     "place": (HEADER_BYTES, PLACE_BYTES),
     "block": (STATE_BYTES, BLOCK_BYTES),
     "record": (STATE_BYTES + BLOCKS * BLOCK_BYTES, RECORD_BYTES),
@@ -48,6 +49,7 @@ LAYOUT: Final[Mapping[str, tuple[int, int]]] = {
     "state.threads": (128, 8),
     "state.busy_threads": (136, 8),
     "state.queued": (144, 8),
+    "state.last_taken_ns": (160, 8),
     "state.quarantined": (152, 8),
     "state.blocks_used": (256, 8),
     "state.records_used": (264, 8),
@@ -179,7 +181,7 @@ class Scoreboard:
             struct.unpack_from(f"<{_BLOCK_WORDS}Q", self._memory, first + number * BLOCK_BYTES)
             for number in range(min(used, BLOCKS))
         ]
-        return [sum(words) for words in zip(*blocks)] if blocks else [0] * _BLOCK_WORDS
+        return list(map(sum, zip(*blocks, strict=True))) if blocks else [0] * _BLOCK_WORDS
 
     def _record(self, begin: int) -> ExchangeReading | None:
         phase_at, sequence_at = begin + LAYOUT["record.phase"][0], begin + LAYOUT["record.sequence"][0]
@@ -189,7 +191,9 @@ class Scoreboard:
             before = self._word(sequence_at)
             record = self._memory[begin : begin + RECORD_BYTES]
             if before % 2 == 0 and self._word(sequence_at) == before:
-                return ExchangeReading(record)
+                reading = ExchangeReading(record)
+                # The end of an exchange changes its phase alone, also after the first look at it.
+                return None if reading.phase == "none" else reading
         return None
 
     def _word(self, offset: int) -> int:
@@ -198,7 +202,7 @@ class Scoreboard:
 
 
 def _memory_file(size: int) -> int:
-    """An unnamed file in memory that nobody can make shorter: a worker would be ended by touching what is gone."""
+    """An unnamed file in memory. Nobody can make it shorter: touching what is gone would end a worker."""
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("barkeep-scoreboard", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     else:
@@ -235,6 +239,8 @@ class PlaceReading:
         self.busy_threads = state["busy_threads"]
         self.quarantined = state["quarantined"]
         self.queued = state["queued"]
+        # When a thread last took a request; 0: none ever did.
+        self.last_taken_ns = state["last_taken_ns"]
         self.connections = state["connections"]
         self.accepted = state["accepted"]
         self.is_accepting = bool(state["accepting"])
@@ -261,7 +267,8 @@ class Histogram:
 
     def __add__(self, other: Histogram) -> Histogram:
         return Histogram(
-            [mine + its for mine, its in zip(self.counts, other.counts)], self.sum_us + other.sum_us
+            [mine + its for mine, its in zip(self.counts, other.counts, strict=True)],
+            self.sum_us + other.sum_us,
         )
 
     def percentile_us(self, percent: float) -> float:
@@ -277,7 +284,7 @@ class Histogram:
 
 
 def bucket_bounds_us(bucket: int) -> tuple[int, int]:
-    """Microseconds from and below which times fall into a bucket: one each below 4, then four to a power of two.
+    """The least microseconds of a bucket, and of the next: one each below 4, then four to a power of two.
 
     The last bucket has no upper end of its own; what it says is its nominal one.
     """
@@ -289,7 +296,7 @@ def bucket_bounds_us(bucket: int) -> tuple[int, int]:
 
 
 class ExchangeReading:
-    """One request under way, as its connection's record shows it. Texts are escaped, and cut to their room."""
+    """One request under way, as its connection's record shows it. Texts are escaped and may be cut."""
 
     def __init__(self, record: bytes) -> None:
         def word(name: str) -> int:
@@ -319,7 +326,7 @@ def _part(record: bytes, name: str) -> bytes:
 
 
 def _shown(text: bytes, length: int) -> str:
-    """Printable ASCII as it is, all else as \\xNN, so that no request can write to a terminal. "..." when cut."""
+    """Printable ASCII as it is, all else as \\xNN: no request can write to a terminal. "..." when cut."""
     characters = (
         chr(byte) if 0x20 <= byte < 0x7F and byte != 0x5C else f"\\x{byte:02x}" for byte in text[:length]
     )

@@ -20,6 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
+    from typing import Any
     from wsgiref.types import WSGIApplication
 
     from .listeners import Listener
@@ -56,7 +57,7 @@ class Server:
         """Addresses of all listeners. Only while it runs."""
         if self._service is None:
             raise RuntimeError("the server is not running: call start(), or use it in a with statement")
-        return [listener.url for listener in self._service.listeners]
+        return [listener.url for listener in self._service.listeners if not listener.is_health]
 
     def start(self) -> None:
         """Open the listeners and begin to serve; returns at once."""
@@ -64,12 +65,12 @@ class Server:
             raise RuntimeError("the server runs already")
         listeners = open_listeners(self.settings)
         try:
-            service = Service(self.settings, self._application, listeners)
+            service = Service(self.settings, listeners)
         except BaseException:
             for listener in listeners:
                 listener.close()
             raise
-        service.start()
+        service.start(self._application)
         self._service = service
 
     def stop(self, graceful_timeout: float | None = None) -> bool:
@@ -99,16 +100,18 @@ class Server:
 class Seat:
     """Where a worker stands among others: its place in the scoreboard, its slot, its generation.
 
-    scoreboard: the descriptor of the memory that all share.
+    scoreboard: the descriptor of the memory that all share; None when nobody looks on.
     """
 
-    def __init__(self, scoreboard: int, place: int, slot: int, generation: int) -> None:
+    def __init__(
+        self, scoreboard: int | None = None, place: int = 0, slot: int = 0, generation: int = 0
+    ) -> None:
         self.scoreboard = scoreboard
         self.place = place
         self.slot = slot
         self.generation = generation
 
-    def keywords(self) -> dict[str, int]:
+    def keywords(self) -> dict[str, Any]:
         """As the engine calls them."""
         return {
             "scoreboard_fd": self.scoreboard,
@@ -125,13 +128,12 @@ class Service:
     watch: looks after deadlines; None when no setting asks for one. It has a thread of its own, because a
     program that embeds us has no loop of ours to poll in, unless watches_itself is False: then the caller
     polls it. on_too_many_stuck: called by the watch, once, when max_stuck_threads never came back; without it
-    the log says so. on_timed_out: as the watch calls it.
+    the log says so. on_timed_out: called by the watch for each request, as Watch says.
     """
 
     def __init__(
         self,
         settings: Settings,
-        application: WSGIApplication,
         listeners: Sequence[Listener],
         seat: Seat | None = None,
         *,
@@ -140,18 +142,14 @@ class Service:
         on_timed_out: OnTimedOut | None = None,
     ) -> None:
         self.listeners = listeners
-        if settings.lint:
-            from .lint import Lint
-
-            application = Lint(application)
         self.is_running = False
-        self._application = application
-        descriptors = [
-            (listener.socket.fileno(), listener.server_name, listener.server_port) for listener in listeners
-        ]
-        options = settings.engine_options()
-        self.engine = (
-            Engine(descriptors, options, **seat.keywords()) if seat else Engine(descriptors, options)
+        self._lints = settings.lint
+        self._application: WSGIApplication | None = None
+        self.engine = Engine(
+            [listener.for_engine() for listener in listeners if not listener.is_health],
+            settings.engine_options(),
+            health_listeners=[listener.for_engine() for listener in listeners if listener.is_health],
+            **(seat or Seat()).keywords(),
         )
         # Guards the two sets; told whenever a thread leaves the first.
         self._changed = threading.Condition()
@@ -175,10 +173,20 @@ class Service:
             if watches_itself:
                 self._watching = threading.Thread(target=self.watch.run, name="barkeep-watch", daemon=True)
 
-    def start(self) -> None:
+    def answer_probes(self) -> None:
+        """Begin to answer on the health listeners, before there is an application: not ready."""
+        if not self.is_running:
+            self.is_running = True
+            self.engine.start(wait_for_ready=True)
+
+    def start(self, application: WSGIApplication) -> None:
         """Begin to serve. Raises SettingError, with all of it closed again, when threads cannot be had."""
-        self.is_running = True
-        self.engine.start()
+        if self._lints:
+            from .lint import Lint
+
+            application = Lint(application)
+        self._application = application
+        self.answer_probes()
         try:
             for _ in range(self._wanted_threads):
                 self._start_thread()
@@ -191,6 +199,7 @@ class Service:
                 f"--threads must be as many as the system allows, found {wanted}; {started} were started "
                 f"({error}). Use fewer, or raise the limit on processes."
             ) from None
+        self.engine.ready()
 
     def drain(self) -> None:
         """Take nothing new and finish what was begun. The engine empties the accept queue through its own
@@ -258,6 +267,7 @@ class Service:
         """Raises RuntimeError when the system has no more threads."""
         thread = threading.Thread(
             target=self._serve,
+            args=(self._application,),
             name=f"barkeep-{self._started_threads + 1}",
             # One that hangs in the application must not keep the process from ending.
             daemon=True,
@@ -267,9 +277,9 @@ class Service:
             self._started_threads += 1
             self._threads.add(thread)
 
-    def _serve(self) -> None:
+    def _serve(self, application: WSGIApplication) -> None:
         try:
-            serve_exchanges(self.engine, self._application)
+            serve_exchanges(self.engine, application)
         finally:
             with self._changed:
                 self._threads.discard(threading.current_thread())
@@ -308,9 +318,9 @@ def serve(application: WSGIApplication, /, **settings: object) -> int:
 def run(settings: Settings, application: WSGIApplication, listeners: Sequence[Listener]) -> int:
     """Serve on these listeners until a signal; close them. 0: all was finished, 1: something was aborted."""
     sys.setswitchinterval(settings.switch_interval)
-    service = Service(settings, application, listeners)
+    service = Service(settings, listeners)
     with Signals(HANDLED) as signals:
-        service.start()
+        service.start(application)
         for listener in listeners:
             service.engine.log("info", f"listening on {listener.url}")
         threading.Thread(target=_tell_end, args=(service, signals), name="barkeep-end", daemon=True).start()

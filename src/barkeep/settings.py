@@ -14,7 +14,6 @@ from .setting_kinds import (
     KIB,
     MIB,
     TIB,
-    addresses,
     choice,
     count_or_auto,
     duration,
@@ -22,21 +21,17 @@ from .setting_kinds import (
     file_mode,
     log_file,
     log_format,
-    middlewares,
-    optional_addresses,
     optional_file_mode,
     path,
-    path_durations,
-    paths,
     plain_text,
     show_size,
     size,
     size_or_auto,
     switch,
-    url_paths,
     url_prefix,
     whole_number,
 )
+from .setting_lists import addresses, middlewares, optional_addresses, path_durations, paths, url_paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,7 +105,7 @@ class Settings:
     )  # fmt: skip
 
     health_path = Setting(
-        url_prefix(), default="", group=LISTENING,
+        url_prefix(), default="", group=LISTENING, goes_to_engine=True,
         help="answer PATH/livez and PATH/readyz on every listener, not only --health-bind",
     )  # fmt: skip
     health_bind = Setting(

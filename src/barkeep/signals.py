@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import threading
@@ -44,6 +45,20 @@ class Signals:
             signal.set_wakeup_fd(self._wakeup_before)
         self._reader.close()
         self._writer.close()
+
+    def stay_in_this_process(self) -> None:
+        """What this process forks hears its signals itself, as any program does.
+
+        Else they would only be written to our wake-up descriptor, and be taken for ours. For processes that
+        other code forks from; there is no way back.
+        """
+        os.register_at_fork(after_in_child=self._forget_in_child)
+
+    def _forget_in_child(self) -> None:
+        signal.set_wakeup_fd(-1)
+        for number in self._handled:
+            if signal.getsignal(number) is _do_nothing:
+                signal.signal(number, signal.SIG_DFL)
 
     def fileno(self) -> int:
         """Readable when a signal has come, or somebody has called `wake`."""

@@ -99,7 +99,10 @@ class Supervisor:
         commands = SupervisorCommands(self)
         self.control: ControlServer | None = None
         if control is not None:
-            self.loop.source = self.control = ControlServer(control, commands.handle, self.log.write)
+            self.control = ControlServer(control, commands.handle, self.log.write)
+            if inheritance is None:
+                # Else the supervisor before this one listens there until we are ready.
+                self.loop.source = self.control
         self.is_stopping = False
         self._inheritance = inheritance
         self._when_stopped: list[Callable[[int], None]] = []
@@ -108,6 +111,8 @@ class Supervisor:
         self._failure: Message | None = None
         self._aborted = 0
         self._is_handed_over = False
+        # Of the supervisor that took over; None while it lives.
+        self._exit_code_of_next: int | None = None
         self._sources: ReloadWatch | None = None
 
     def run(self) -> int:
@@ -187,8 +192,9 @@ class Supervisor:
         )
         if self._inheritance is not None:
             self._inheritance.tell_ready()
+            self.loop.source = self.control
         for listener in self.listeners:
-            self.log.info(f"listening on {listener.url}")
+            self.log.info(f"listening on {listener.url}" + (" for probes" if listener.is_health else ""))
         self.announcer.serving(generation.number)
 
     def _first_has_failed(self, _generation: Generation, failure: Message) -> None:
@@ -202,10 +208,10 @@ class Supervisor:
     def _end_if_all_is_done(self) -> None:
         if self.generations or not (self.is_stopping or self._failure is not None):
             return
-        if self._is_handed_over and os.getpid() == 1:
+        if self._is_handed_over and os.getpid() == 1 and self._exit_code_of_next is None:
             # The container lives as long as process 1: it stays, and stands in front of the new supervisor.
             return
-        self._exit_code = EXIT_ABORTED if self._aborted else EXIT_DONE
+        self._exit_code = self._exit_code_of_next or (EXIT_ABORTED if self._aborted else EXIT_DONE)
         for call in self._when_stopped:
             call(self._aborted)
 
@@ -219,9 +225,7 @@ class Supervisor:
         if self.control is not None:
             self.control.abandon()
         for generation in self.generations:
-            generation.launcher.close()
-            for worker in generation.workers:
-                worker.close()
+            generation.abandon()
 
     # -- --reload ------------------------------------------------------------------------------------
 
@@ -249,7 +253,7 @@ class Supervisor:
 
     def _take_signals(self) -> None:
         for number in self._signals.take():
-            if self._is_handed_over and number != signal.SIGCHLD:
+            if self._is_handed_over and self._exit_code_of_next is None and number != signal.SIGCHLD:
                 os.kill(self.upgrader.pid, number)
             else:
                 self._obey(number)
@@ -286,14 +290,12 @@ class Supervisor:
             reason = reason_of(status)
             if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
                 reason += ": out of memory" if self.watchman.ran_out_of_memory() else ""
-            for worker in self.workers_by_slot():
-                if worker.pid == pid:
-                    self._generation_of(worker).has_ended(worker, reason, is_clean=status == 0)
+            for generation in list(self.generations):
+                generation.process_has_ended(pid, reason, is_clean=status == 0)
             if self._is_handed_over and pid == self.upgrader.pid:
-                self._exit_code = os.waitstatus_to_exitcode(status) % 256
-
-    def _generation_of(self, worker: WorkerProcess) -> Generation:
-        return next(generation for generation in self.generations if worker in generation.workers)
+                # What we have not finished goes on.
+                self._exit_code_of_next = os.waitstatus_to_exitcode(status) % 256
+                self._end_if_all_is_done()
 
     # -- what operators ask for ---------------------------------------------------------------------
 
@@ -316,6 +318,7 @@ class Supervisor:
         self.is_stopping = True
         self.log.info(why)
         self.announcer.stopping(why.partition(":")[0])
+        self.upgrader.stop()
         if self.settings.lame_duck and self.generations:
             self.log.info(f"accepting for {self.settings.lame_duck:g} s more (--lame-duck)")
             for generation in self.generations:
@@ -329,6 +332,7 @@ class Supervisor:
         self.is_stopping = True
         self._aborted += 1
         self.log.warning(why)
+        self.upgrader.stop()
         self._close_listeners()
         for generation in list(self.generations):
             generation.abort()

@@ -56,6 +56,8 @@ class Inheritance:
         self._channel.send({"is": "ready"})
         self._channel.wait_for_message()
         self._channel.close()
+        for listener in [*self.listeners, *([self.control] if self.control else [])]:
+            listener.own()
 
 
 class Upgrader:
@@ -136,8 +138,14 @@ class Upgrader:
             self._done(self.pid, "")
             self._supervisor.hand_over(self.pid)
 
+    def stop(self) -> None:
+        """We are to stop: so is the one that was to take our place."""
+        if self._channel is not None:
+            os.kill(self.pid, signal.SIGTERM)
+
     def _too_slow(self) -> None:
-        os.kill(self.pid, signal.SIGKILL)
+        # It ends its workers, too, which have nothing to finish.
+        os.kill(self.pid, signal.SIGTERM)
         self._fail("the new supervisor was not ready in time.")
 
     def _fail(self, why: str) -> None:

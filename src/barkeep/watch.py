@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 import time
 
-from . import wsgi
 from .errors import RequestTimeout
+from .wsgi import serve_exchanges
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     OnTimedOut = Callable[[str, float, int, str], None]
 
 # Its frames are the last of ours below the application.
-CALLER = wsgi.__file__
+CALLER = serve_exchanges.__code__.co_filename
 
 
 class Watch:
@@ -29,8 +29,9 @@ class Watch:
 
     timeout_grace_s: a thread may take to come back. replace_thread: gives up the thread of that ident, starts
     another in its place and returns how many that were given up are still stuck. on_too_many_stuck: called
-    once, when they are max_stuck_threads; from then on no thread is replaced. on_timed_out: called with the
-    request, its age in seconds, the ident of its thread and the stack of that, before the thread is told.
+    once, when they are max_stuck_threads; from then on no thread is replaced. on_timed_out: called for each
+    request whose thread is told to stop, with the request, its age in seconds, the ident of its thread and
+    the stack of that.
     """
 
     def __init__(
@@ -112,10 +113,10 @@ class Watch:
         self._engine.log(
             "error", f"{request} timed out after {age_ms} ms; thread {_name_of(ident)} is here:\n{stack}"
         )
-        if self._on_timed_out is not None:
-            self._on_timed_out(request, age_ms / 1000, ident, stack)
         if self._engine.raise_in_thread(ident, serial, RequestTimeout):
             self._told[ident, serial] = (time.monotonic() + self._timeout_grace_s, request)
+        if self._on_timed_out is not None:
+            self._on_timed_out(request, age_ms / 1000, ident, stack)
 
     def _give_up(self, ident: int, serial: int, request: str) -> None:
         if self._has_too_many or not self._engine.quarantine(ident, serial):

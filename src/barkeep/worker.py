@@ -17,6 +17,7 @@ from .loop import Loop, Timer
 from .process_log import ProcessLog
 from .process_title import set_title, worker_title
 from .signals import Signals
+from .warm_up import warm_up
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ def run_worker(job: Job, application: WSGIApplication | None = None) -> NoReturn
     code = EXIT_ABORTED
     try:
         with Signals(HANDLED) as signals:
+            signals.stay_in_this_process()
             code = Worker(job, signals).run(application)
     except BaseException as error:
         ProcessLog(job.settings.log_level).fault(error)
@@ -132,6 +134,7 @@ class Worker:
         self._log = ProcessLog(job.settings.log_level)
         self._loop = Loop(self._log.fault)
         self._service: Service | None = None
+        self._application: WSGIApplication = _no_application
         self._exit_code: int | None = None
         self._is_draining = False
         self._next_look = Timer.never()
@@ -140,13 +143,15 @@ class Worker:
         """Load, tell, and obey until there is an exit code."""
         self._prepare()
         try:
+            service = self._make_service()
             if application is None:
                 application = load(self._settings, self._job.target, self._job.directory)
                 self._job.hooks.generation_loaded(generation=self._job.generation, pid=os.getpid())
-            self._make_service(application)
+            warm_up(application, self._settings)
         except BarkeepError as error:
             self._tell(describe_failure(error))
             return EXIT_APPLICATION if isinstance(error, AppLoadError) else EXIT_SETTINGS
+        self._service, self._application = service, application
         self._tell({"is": "loaded", "pid": os.getpid()})
         self._loop.watch(self._job.channel.fileno(), self._hear)
         self._loop.watch(self._signals.fileno(), self._take_signals)
@@ -169,22 +174,22 @@ class Worker:
             listener.disown()
         sys.setswitchinterval(self._settings.switch_interval)
 
-    def _make_service(self, application: WSGIApplication) -> None:
+    def _make_service(self) -> Service:
         from .server import Seat, Service
-        from .warm_up import warm_up
 
-        warm_up(application, self._settings)
         job = self._job
         seat = Seat(job.scoreboard, job.place, job.slot, job.generation)
-        self._service = Service(
+        service = Service(
             self._settings,
-            application,
             job.listeners,
             seat,
             watches_itself=False,
             on_too_many_stuck=self._ask_for_replacement,
             on_timed_out=self._call_hook,
         )
+        if any(listener.is_health for listener in job.listeners):
+            service.answer_probes()
+        return service
 
     # -- what the supervisor says -------------------------------------------------------------------
 
@@ -209,8 +214,8 @@ class Worker:
                 self._abort()
             case "kill_request" if service is not None:
                 service.engine.kill_request(message["connection"], message["number"])
-            case "lame_duck":
-                pass
+            case "lame_duck" if service is not None:
+                service.engine.lame_duck()
             case "reopen_logs" if service is not None:
                 service.engine.reopen_logs()
             case unknown:
@@ -231,7 +236,7 @@ class Worker:
         job = self._job
         job.hooks.worker_ready(slot=job.slot, generation=job.generation, pid=os.getpid())
         try:
-            service.start()
+            service.start(self._application)
         except BarkeepError as error:
             self._tell(describe_failure(error))
             self._exit_code = EXIT_SETTINGS
@@ -300,6 +305,10 @@ class Worker:
 
     def _tell(self, message: Message) -> None:
         self._job.channel.send(message)
+
+
+def _no_application(_environ: object, _start_response: object, /) -> NoReturn:
+    raise RuntimeError("nothing is loaded yet")
 
 
 def load(settings: Settings, target: str, directory: str) -> WSGIApplication:

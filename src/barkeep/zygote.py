@@ -132,7 +132,8 @@ class Zygote:
 class ZygoteLauncher(Launcher):
     """Has a zygote fork the workers. Workers that are asked for before it has loaded wait in its channel.
 
-    on_failed: it could not load; nothing will be launched. on_forked, on_ended: what became of a worker.
+    on_failed: it could not load; nothing will be launched. on_forked, on_not_forked, on_ended: what became of
+    a worker, which is named by its place until it has a process id.
     """
 
     def __init__(
@@ -149,6 +150,7 @@ class ZygoteLauncher(Launcher):
         super().__init__(settings, target, listeners, generation, directory, scoreboard, hooks, in_child)
         self.on_failed: Callable[[Message], None] = _ignore
         self.on_forked: Callable[[int, int], None] = _ignore
+        self.on_not_forked: Callable[[int, str], None] = _ignore
         self.on_ended: Callable[[int, int], None] = _ignore
         self.channel, theirs = Channel.pair()
         self.failure: Message | None = None
@@ -165,7 +167,7 @@ class ZygoteLauncher(Launcher):
                 case "forked":
                     self.on_forked(message["place"], message["pid"])
                 case "not_forked":
-                    self.on_failed({"why": f"the zygote cannot fork: {message['why']}", "code": 1})
+                    self.on_not_forked(message["place"], f"the zygote cannot fork: {message['why']}")
                 case "ended":
                     self.on_ended(message["pid"], message["status"])
         return messages is not None
@@ -176,16 +178,13 @@ class ZygoteLauncher(Launcher):
 
     def kill(self) -> None:
         """End it now, in the middle of an import if need be."""
-        try:
+        # 0: its end is known, and the number may be another process's by now.
+        if self.pid:
             os.kill(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
 
     def _make_process(self, worker: WorkerProcess, theirs: Channel, stacks: int) -> int:
-        told = self.channel.send(
-            {"do": "fork", "slot": worker.slot, "place": worker.place}, [theirs.fileno(), stacks]
-        )
-        if not told:
+        wish: Message = {"do": "fork", "slot": worker.slot, "place": worker.place}
+        if not self.pid or not self.channel.send(wish, [theirs.fileno(), stacks]):
             raise OSError(0, "the zygote has gone")
         return 0
 

@@ -9,6 +9,7 @@ import ctypes
 import hashlib
 import os
 import socket
+import struct
 import sys
 import threading
 import time
@@ -86,6 +87,20 @@ def fail(_environ: WSGIEnvironment, start_response: StartResponse, *_: str) -> I
     raise RuntimeError("on purpose")
 
 
+def keep_the_gil() -> None:
+    """Wait at the gate and keep the GIL: from when the test sees us there, nobody else has it."""
+    library = ctypes.PyDLL(None)
+    address = struct.pack("H108s", socket.AF_UNIX, os.environ["GATE"].encode())
+    before_s = sys.getswitchinterval()
+    sys.setswitchinterval(86_400)
+    # Whoever waited with the interval of before has its turn here, and asks for no other.
+    time.sleep(0.01)
+    with socket.socket(socket.AF_UNIX) as waiting:
+        library.connect(waiting.fileno(), address, len(address))
+        library.recv(waiting.fileno(), ctypes.create_string_buffer(1), 1, 0)
+    sys.setswitchinterval(before_s)
+
+
 def hang(_environ: WSGIEnvironment, start_response: StartResponse, kind: str, *_: str) -> Iterable[bytes]:
     """Nothing: in a sleep, at a lock or in a loop; or in C code with the GIL, until the test lets go."""
     if kind == "sleep":
@@ -98,9 +113,7 @@ def hang(_environ: WSGIEnvironment, start_response: StartResponse, kind: str, *_
         while True:
             pass
     elif kind == "gil":
-        with socket.socket(socket.AF_UNIX) as waiting:
-            waiting.connect(os.environ["GATE"])
-            ctypes.PyDLL(None).recv(waiting.fileno(), ctypes.create_string_buffer(1), 1, 0)
+        keep_the_gil()
     start_response("200 OK", [TEXT])
     return [b"let go"]
 

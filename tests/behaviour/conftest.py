@@ -10,6 +10,7 @@ import pytest
 
 import barkeep
 from tests.behaviour.clients import Address, Client
+from tests.behaviour.deployments import Deployment
 from tests.behaviour.gates import Gate
 from tests.behaviour.processes import APPLICATION, ServerProcess, clean_environ
 
@@ -81,6 +82,12 @@ def run(cleanup: ExitStack, tmp_path: Path) -> Callable[..., ServerProcess]:
         )
 
     return start
+
+
+@pytest.fixture
+def deployment(cleanup: ExitStack, tmp_path: Path) -> Deployment:
+    """A directory with an application that the test may rewrite, and the server that runs it."""
+    return Deployment(tmp_path, cleanup)
 
 
 def address_of(server: barkeep.Server) -> Address:

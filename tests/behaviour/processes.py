@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.behaviour.clients import WAIT_S, Address
@@ -43,6 +43,14 @@ def is_stopped(pid: int) -> bool:
     return all((task / "stat").read_text().rpartition(")")[2].split()[0] == "T" for task in tasks)
 
 
+def wait_until(is_so: Callable[[], bool]) -> None:
+    """For what only the system knows and nobody tells."""
+    until_s = time.monotonic() + WAIT_S
+    while not is_so():
+        assert time.monotonic() < until_s
+        os.sched_yield()
+
+
 class ServerProcess:
     """`python -m barkeep WORDS`. Whoever makes it closes it, which kills it if it still runs.
 
@@ -72,9 +80,9 @@ class ServerProcess:
         self._unfinished = b""
         self._lines: list[str] = []
         self._told = 0
+        self._reading: threading.Thread | None = None
         self._unfinished_output = b""
         self._output_lines: deque[str] = deque()
-        self._discarding: threading.Thread | None = None
 
     @property
     def log(self) -> list[str]:
@@ -121,13 +129,11 @@ class ServerProcess:
 
     def discard_log(self) -> None:
         """Read the log from now on and forget it, so that it never holds up the server."""
+        self._read_beside(lambda _received: None)
 
-        def read_on() -> None:
-            while os.read(self._stderr.fileno(), 65536):
-                pass
-
-        self._discarding = threading.Thread(target=read_on, daemon=True)
-        self._discarding.start()
+    def gather_log(self) -> None:
+        """Read the log from now on, so that it never holds up the server; all of it is there after `wait`."""
+        self._read_beside(self._keep)
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""
@@ -149,8 +155,8 @@ class ServerProcess:
     def wait(self) -> int:
         """Its exit code; reads the rest of its log."""
         until_s = time.monotonic() + WAIT_S
-        if self._discarding is not None:
-            self._discarding.join(WAIT_S)
+        if self._reading is not None:
+            self._reading.join(WAIT_S)
         while self._read(until_s):
             pass
         return self._process.wait(max(0.0, until_s - time.monotonic()))
@@ -201,8 +207,8 @@ class ServerProcess:
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait(WAIT_S)
-        if self._discarding is not None:
-            self._discarding.join(WAIT_S)
+        if self._reading is not None:
+            self._reading.join(WAIT_S)
         self._stdout.close()
         self._stderr.close()
 
@@ -214,6 +220,17 @@ class ServerProcess:
         """Read more of the log; False when it has ended or time is up."""
         ready, _, _ = select.select([self._stderr], [], [], max(0.0, until_s - time.monotonic()))
         received = os.read(self._stderr.fileno(), 65536) if ready else b""
+        self._keep(received)
+        return bool(received)
+
+    def _keep(self, received: bytes) -> None:
         *lines, self._unfinished = (self._unfinished + received).split(b"\n")
         self._lines += [line.decode() for line in lines]
-        return bool(received)
+
+    def _read_beside(self, take: Callable[[bytes], None]) -> None:
+        def read_on() -> None:
+            while received := os.read(self._stderr.fileno(), 65536):
+                take(received)
+
+        self._reading = threading.Thread(target=read_on, daemon=True)
+        self._reading.start()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import subprocess
 from pathlib import Path
 from typing import IO
+
+from tests.programs import find_program
 
 WAIT_S = 20.0
 
@@ -15,8 +16,7 @@ class RedisServer:
     """Starts when it is made, and is ready then. Whoever makes it closes it."""
 
     def __init__(self, directory: Path) -> None:
-        program = shutil.which("redis-server")
-        assert program is not None
+        program = find_program("redis-server")
         self.socket = directory / "redis.sock"
         self.url = f"redis+unix://{self.socket}"
         words = ["--port", "0", "--unixsocket", str(self.socket), "--save", "", "--dir", str(directory)]

@@ -353,8 +353,8 @@ def test_request_of_a_client_that_has_gone_still_has_its_deadline(
 @pytest.fixture
 def service(application: Application, cleanup: ExitStack) -> Service:
     settings = Settings.from_kwargs(bind="127.0.0.1:0", timeout=3600, threads=1)
-    made = Service(settings, application, open_listeners(settings))
-    made.start()
+    made = Service(settings, open_listeners(settings))
+    made.start(application)
     cleanup.callback(made.close)
     cleanup.callback(application.let_go)
     return made

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import select
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.programs import find_program
 from tests.raw_client import Client
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,16 +34,6 @@ PYTHONPATH='{path}' exec '{python}' -m barkeep.cgi tests.cgi_applications:{name}
 WAIT_S = 30.0
 
 
-def find_lighttpd() -> str:
-    """The program; Debian puts it where only root looks."""
-    program = shutil.which("lighttpd", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
-    if program is None:
-        pytest.fail(
-            "lighttpd is needed to test CGI, and is not installed. On Debian: apt-get install lighttpd"
-        )
-    return program
-
-
 class Lighttpd:
     """A server whose scripts are barkeep.cgi. The fixture stops it."""
 
@@ -56,7 +46,7 @@ class Lighttpd:
             script.chmod(0o755)
         (place / "conf").write_text(CONFIGURATION.format(place=place))
         # In the foreground its log, and what the scripts write, is our pipe.
-        words = [find_lighttpd(), "-D", "-f", str(place / "conf")]
+        words = [find_program("lighttpd"), "-D", "-f", str(place / "conf")]
         self._process = subprocess.Popen(words, stderr=subprocess.PIPE)
         self._log = b""
         self.wait_for_line("server started")

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from contextlib import ExitStack
 
 import pytest
 
 from tests.behaviour.clients import WAIT_S
-from tests.behaviour.kinds import Connect, Serve
+from tests.behaviour.gates import Gate
+from tests.behaviour.kinds import Connect, Serve, Spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from wsgiref.types import StartResponse, WSGIEnvironment
+
+    from tests.behaviour.clients import Client
+    from tests.behaviour.processes import ServerProcess
 
 TEXT = ("Content-Type", "text/plain")
 
@@ -205,3 +210,56 @@ def test_application_threads_are_python_threads_with_names(serve: Serve, connect
         return [threading.current_thread().name.encode()]
 
     assert connect(serve(application, threads=1)).ask().body == b"barkeep-1"
+
+
+def _send_in_one_burst(server: ServerProcess, clients: Sequence[Client], targets: Sequence[str]) -> None:
+    """The server finds all requests when it wakes up, in this order, and hands them over as one batch."""
+    server.send(signal.SIGSTOP)
+    for client, target in zip(clients, targets, strict=True):
+        client.get(target)
+    server.send(signal.SIGCONT)
+
+
+@pytest.mark.parametrize("blocks_at", [1, 4, 15])
+def test_answers_given_before_a_request_that_blocks_do_not_wait_for_it(
+    spawn: Spawn, connect: Connect, gate: Gate, blocks_at: int
+) -> None:
+    server = spawn("--threads", "1")
+    address = server.address()
+    clients = [connect(address) for _ in range(16)]
+    for _ in range(20):
+        for client in clients:
+            assert client.ask("/").status == 200
+        targets = ["/"] * 16
+        targets[blocks_at] = "/gate"
+        _send_in_one_burst(server, clients, targets)
+        gate.wait_for(1)
+        # The only thread is in the application, and stays there.
+        assert [client.answer().body for client in clients[:blocks_at]] == [b"hello"] * blocks_at
+        gate.open()
+        assert [client.answer().status for client in clients[blocks_at:]] == [200] * (16 - blocks_at)
+
+
+def test_requests_of_a_burst_are_answered_whole_after_sigterm(spawn: Spawn, connect: Connect) -> None:
+    server = spawn()
+    address = server.address()
+    clients = [connect(address) for _ in range(32)]
+    for client in clients:
+        assert client.ask("/").status == 200
+    _send_in_one_burst(server, clients, ["/"] * 32)
+    server.send(signal.SIGTERM)
+    # Read before the signal was seen, or after: none is cut, none is lost.
+    assert [client.answer().body for client in clients] == [b"hello"] * 32
+    assert server.wait() == 0
+
+
+def test_answers_of_a_burst_of_pipelines_come_in_their_order(spawn: Spawn, connect: Connect) -> None:
+    server = spawn()
+    address = server.address()
+    clients = [connect(address) for _ in range(16)]
+    for number in range(1, 21):
+        _send_in_one_burst(server, clients, [f"/zeros/{number}"] * 16)
+        for client in clients:
+            client.get(f"/zeros/{number + 100}")
+        sizes = [[len(client.answer().body) for _ in range(2)] for client in clients]
+        assert sizes == [[number, number + 100]] * 16

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from tests.behaviour.processes import ServerProcess
 
     Run = Callable[..., ServerProcess]
-
-pytestmark = pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
 
 SITE = """
 from barkeep.middleware.rate_limit import RateLimit
@@ -80,9 +77,9 @@ def test_answers_tell_what_is_left_for_all_together(redis: RedisServer, window: 
     assert call(first).status[:3] == "429"
 
 
-def test_limits_of_other_names_are_counted_apart(redis: RedisServer) -> None:
+def test_limits_of_other_groups_are_counted_apart(redis: RedisServer) -> None:
     for name in ("login", "search"):
-        assert statuses(limited(redis.url, name=name), 3) == ["200", "200", "429"]
+        assert statuses(limited(redis.url, group=name), 3) == ["200", "200", "429"]
 
 
 def test_without_a_store_requests_are_let_through_and_one_line_says_so(tmp_path: Path) -> None:

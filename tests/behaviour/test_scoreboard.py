@@ -115,8 +115,8 @@ def test_a_request_whose_client_has_gone_is_seen_as_long_as_it_keeps_a_thread(
     for _ in range(3):
         with closing(Client(workers.address)) as other:
             assert other.ask("/").status == 200
-    [running] = exchanges(workers, "running")
-    assert running.target == "/stream"
+    wait_until(lambda: [reading.target for reading in workers.scoreboard.exchanges(0)] == ["/stream"])
+    assert workers.scoreboard.exchanges(0)[0].phase == "running"
     gate.open()
     wait_until(lambda: not workers.scoreboard.exchanges(0))
 

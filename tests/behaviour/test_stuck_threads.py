@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import threading
 import time
@@ -52,8 +53,8 @@ def start_service(
     application: WSGIApplication, cleanup: ExitStack, on_too_many_stuck: Callable[[], None], **more: object
 ) -> Service:
     settings = Settings.from_kwargs(bind="127.0.0.1:0", timeout=SHORT_S, timeout_grace=0, **more)
-    service = Service(settings, application, open_listeners(settings), on_too_many_stuck=on_too_many_stuck)
-    service.start()
+    service = Service(settings, open_listeners(settings), on_too_many_stuck=on_too_many_stuck)
+    service.start(application)
     cleanup.callback(service.close)
     return service
 
@@ -116,41 +117,47 @@ def test_thread_that_was_stopped_serves_the_next_request(spawn: Spawn, connect: 
     assert not [line for line in process.log if "did not come back" in line or "failed" in line]
 
 
-def test_exception_for_one_request_never_hits_the_next(serve: Serve, connect: Connect) -> None:
+def test_exception_for_one_request_never_hits_the_next(
+    serve: Serve, connect: Connect, cleanup: ExitStack
+) -> None:
     wrong: list[str] = []
+    late = random.Random(3)
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        deadline_s = environ.get("barkeep.deadline")
-        if deadline_s is not None:
-            # Comes back within the milliseconds in which it is timed out, told and stopped.
-            late_s = float(environ["QUERY_STRING"])
-            try:
-                while time.monotonic() < deadline_s + late_s:
-                    pass
-            except RequestTimeout:
-                if time.monotonic() < deadline_s:
-                    wrong.append("too early")
-                raise
+        now_s = time.monotonic()
+        deadline_s = environ.get("barkeep.deadline", now_s + 3600)
+        # Timed ones come back while they are timed out, told and stopped; the next one is there already.
+        back_at_s = now_s + 0.003 if environ["PATH_INFO"] == "/next" else deadline_s + late.uniform(0, 0.012)
+        try:
+            while time.monotonic() < back_at_s:
+                pass
+        except RequestTimeout:
+            if time.monotonic() < deadline_s:
+                wrong.append(environ["PATH_INFO"])
+            raise
         start_response("200 OK", [TEXT])
         return [b"done"]
 
-    server = serve(application, threads=2, timeout=0, timeout_for={"/timed": "30ms"}, log_level="error")
+    server = serve(application, threads=2, timeout=0, timeout_for={"/timed": "20ms"}, log_level="error")
+    is_over = threading.Event()
+    cleanup.callback(is_over.set)
 
-    def ask_for(seed: int) -> None:
-        for number in range(60):
-            late_s = (number * 7 + seed * 3) % 20 / 1000
-            if connect(server).ask(f"/timed?{late_s}").status not in (200, 503, 504):
-                wrong.append("neither in time nor timed out")
-            if connect(server).ask("/untimed").body != b"done":
-                wrong.append("hit by another's exception")
+    def ask_next() -> None:
+        client = connect(server)
+        while not is_over.is_set():
+            if client.ask("/next").body != b"done":
+                wrong.append("no answer")
 
-    askers = [threading.Thread(target=ask_for, args=(seed,)) for seed in range(3)]
-    for asker in askers:
-        asker.start()
-    for asker in askers:
-        asker.join()
-    assert wrong == []
+    neighbours = [threading.Thread(target=ask_next) for _ in range(4)]
+    for neighbour in neighbours:
+        neighbour.start()
+    for _ in range(70):
+        assert connect(server).ask("/timed").status in (200, 503, 504)
+    is_over.set()
+    for neighbour in neighbours:
+        neighbour.join()
     server.stop()
+    assert wrong == []
 
 
 def test_thread_that_does_not_come_back_is_replaced_and_ends_when_it_does(

@@ -1,7 +1,7 @@
 """Steps 1 to 6 from outside - worker processes that share listeners and a scoreboard, without a supervisor.
 
-`python -m tests.behaviour.workers JSON` is one worker: an engine and its application threads. It says "ready"
-on standard output, and ends when its standard input does.
+`python -m tests.behaviour.workers JSON` is one worker: an engine and its application threads. It says
+"started" on standard output, and ends when its standard input does.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypedDict
 
 from barkeep._engine import Engine
 from barkeep.scoreboard import Scoreboard
@@ -27,10 +28,22 @@ from tests.behaviour.processes import clean_environ
 ROOT = Path(__file__).resolve().parents[2]
 
 
+class Told(TypedDict):
+    """What a worker is told."""
+
+    place: int
+    scoreboard: int
+    # (descriptor, name, port)
+    listener: tuple[int, str, str]
+    health: tuple[int, str, str]
+    waits_for_ready: bool
+    settings: dict[str, object]
+
+
 class WorkerProcess:
     """One worker as a test sees it. Whoever makes it closes it."""
 
-    def __init__(self, told: dict[str, object], descriptors: list[int], environ: dict[str, str]) -> None:
+    def __init__(self, told: Told, descriptors: list[int], environ: dict[str, str]) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.behaviour.workers", json.dumps(told)],
             cwd=ROOT,
@@ -83,21 +96,20 @@ class Workers:
         self.health_address: Address = self._health.getsockname()
         self.processes: list[WorkerProcess] = []
 
-    def start(self, **options: object) -> WorkerProcess:
-        """A further worker; returns once it is ready. options: settings of the engine, "begin": "later"."""
-        begin = options.pop("begin", "at once")
-        told = {
-            "place": len(self.processes),
-            "scoreboard": self.scoreboard.fileno(),
-            "listener": [self._listener.fileno(), *map(str, self._listener.getsockname())],
-            "health": [self._health.fileno(), *map(str, self._health.getsockname())],
-            "begin": begin,
-            "settings": options,
-        }
+    def start(self, *, waits_for_ready: bool = False, **settings: object) -> WorkerProcess:
+        """A further worker; returns once its engine runs."""
+        told = Told(
+            place=len(self.processes),
+            scoreboard=self.scoreboard.fileno(),
+            listener=(self._listener.fileno(), "127.0.0.1", str(self._listener.getsockname()[1])),
+            health=(self._health.fileno(), "127.0.0.1", str(self._health.getsockname()[1])),
+            waits_for_ready=waits_for_ready,
+            settings=settings,
+        )
         descriptors = [self.scoreboard.fileno(), self._listener.fileno(), self._health.fileno()]
         worker = WorkerProcess(told, descriptors, {"GATE": self._gate})
         self.processes.append(worker)
-        worker.wait_for("ready" if begin == "at once" else "started")
+        worker.wait_for("started")
         return worker
 
     def close(self) -> None:
@@ -119,25 +131,26 @@ def open_socket() -> socket.socket:
     return listener
 
 
-def work(told: dict[str, object]) -> None:
+def work(told: Told) -> None:
     """Be a worker until standard input ends."""
-    settings = Settings.from_kwargs(**told["settings"])  # type: ignore[arg-type]
-    begins_later = told["begin"] == "later"
+    settings = Settings.from_kwargs(**told["settings"])
     engine = Engine(
-        [tuple(told["listener"])],  # type: ignore[arg-type]
+        [told["listener"]],
         settings.engine_options(),
-        scoreboard_fd=told["scoreboard"],  # type: ignore[arg-type]
-        place=told["place"],  # type: ignore[arg-type]
-        slot=told["place"],  # type: ignore[arg-type]
+        health_listeners=[told["health"]],
+        scoreboard_fd=told["scoreboard"],
+        place=told["place"],
+        slot=told["place"],
         generation=1,
     )
-    engine.start()
-    say("started" if begins_later else "ready")
+    engine.start(wait_for_ready=told["waits_for_ready"])
+    say("started")
     for _ in range(settings.threads):
         threading.Thread(target=serve_exchanges, args=(engine, application), daemon=True).start()
     commands: dict[str, Callable[[], object]] = {
         "ready": engine.ready,
         "drain": engine.drain,
+        "lame_duck": engine.lame_duck,
     }
     for line in sys.stdin:
         commands[line.strip()]()
@@ -151,4 +164,8 @@ def say(word: str) -> None:
 
 
 if __name__ == "__main__":
-    work(json.loads(sys.argv[1]))
+    told: Told = json.loads(sys.argv[1])
+    # JSON has no tuples.
+    told["listener"] = (*told["listener"],)
+    told["health"] = (*told["health"],)
+    work(told)

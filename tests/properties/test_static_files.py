@@ -1,4 +1,4 @@
-"""Whatever path or range is asked for: no byte from outside the directory, no other bytes than those named."""
+"""Whatever path or range is asked for: no byte from outside the directory, none that was not named."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ import os
 import struct
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 
@@ -55,9 +56,10 @@ def list_exchange(memory: mmap.mmap, number: int = 0, phase: int = 3, first_byte
     put(memory, 0, "record.first_byte_ns", first_byte_ns, number)
 
 
-def engine(scoreboard: Scoreboard, **place: int) -> _engine.Engine:
+def engine(scoreboard: Scoreboard, place: int = 0) -> _engine.Engine:
     options = Settings.from_kwargs().engine_options()
-    return _engine.Engine([], options, scoreboard_fd=scoreboard.fileno(), **place)
+    descriptor = scoreboard.fileno()
+    return _engine.Engine([], options, scoreboard_fd=descriptor, place=place, slot=7, generation=3)
 
 
 def test_both_languages_have_the_same_layout() -> None:
@@ -77,7 +79,7 @@ def test_a_place_that_is_not_there_is_an_error(scoreboard: Scoreboard) -> None:
 
 
 def test_an_engine_says_who_it_is_in_its_own_place_only(scoreboard: Scoreboard) -> None:
-    made = engine(scoreboard, place=2, slot=7, generation=3)
+    made = engine(scoreboard, place=2)
     reading = scoreboard.place(2)
     assert (reading.pid, reading.slot, reading.generation) == (os.getpid(), 7, 3)
     assert reading.state == "starting"
@@ -173,7 +175,7 @@ def test_untouched_places_take_no_memory(scoreboard: Scoreboard) -> None:
 def test_buckets_follow_one_another_and_are_a_quarter_of_a_power_of_two_at_the_most() -> None:
     bounds = [bucket_bounds_us(bucket) for bucket in range(BUCKETS)]
     assert bounds[0] == (0, 1)
-    assert all(before[1] == after[0] for before, after in zip(bounds, bounds[1:]))
+    assert all(before[1] == after[0] for before, after in pairwise(bounds))
     assert all((high - low) * 4 <= low for low, high in bounds[4:])
 
 

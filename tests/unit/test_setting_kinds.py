@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from barkeep import setting_kinds
+from barkeep import setting_kinds, setting_lists
 from barkeep.errors import SettingError
 from barkeep.setting_kinds import KIB, MIB
 from barkeep.settings import Settings
@@ -133,7 +133,7 @@ def test_access_log_is_a_file_or_standard_output_or_off() -> None:
 
 
 def test_paths_are_split_at_colons_and_collected_from_lists() -> None:
-    assert setting_kinds.paths().read(["a:b", "c"]) == ("a", "b", "c")
+    assert setting_lists.paths().read(["a:b", "c"]) == ("a", "b", "c")
 
 
 @pytest.mark.parametrize("found", ["{client", "{client!r}", "{client:>8}", "{}", "plain", "{client}\n"])

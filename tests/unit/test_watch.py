@@ -72,12 +72,14 @@ class Ladder:
         self.engine = FakeEngine(running)
         self.replaced: list[int] = []
         self.too_many = 0
+        self.heard: list[tuple[str, float]] = []
         self.watch = Watch(
             cast("Engine", self.engine),
             timeout_grace_s=5.0,
             max_stuck_threads=max_stuck_threads,
             replace_thread=self.replace,
             on_too_many_stuck=self.count,
+            on_timed_out=lambda request, age_s, _ident, _stack: self.heard.append((request, age_s)),
         )
 
     def replace(self, ident: int) -> int:
@@ -97,6 +99,7 @@ def test_thread_is_told_once_and_given_up_after_the_grace(clock: Clock) -> None:
     assert ladder.watch.next_look_s() is None
     ladder.time_out(1, 9)
     assert ladder.engine.raised == [(1, 9, RequestTimeout)]
+    assert ladder.heard == [("GET /1", 1.0)]
     assert ladder.watch.next_look_s() == 5.0
     clock.now_s += 4.9
     ladder.watch.look()

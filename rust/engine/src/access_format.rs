@@ -159,7 +159,7 @@ impl<'a> Line<'a> {
 
     fn value(&self, name: &str) -> Value<'a> {
         let Line { record, durations, .. } = self;
-        let head = record.head.as_deref();
+        let head = record.head();
         let of_head = |bytes: Option<&'a [u8]>| match bytes {
             Some([]) | None => Value::Missing,
             Some(bytes) => Value::Bytes(bytes),
@@ -167,9 +167,11 @@ impl<'a> Line<'a> {
         match name {
             "time" => Value::Own(self.timestamp()),
             "date" => Value::Own(self.apache_date()),
-            "client" if record.peer.address.is_empty() => Value::Bytes(b"unix"),
-            "client" => Value::Bytes(record.peer.address.as_bytes()),
-            "client_port" => record.peer.port.map_or(Value::Missing, |port| Value::Number(u64::from(port))),
+            "client" if record.client().is_empty() => Value::Bytes(b"unix"),
+            "client" => Value::Bytes(record.client()),
+            "client_port" => {
+                record.client_port().map_or(Value::Missing, |port| Value::Number(u64::from(port)))
+            }
             "method" => of_head(head.map(|head| head.method())),
             "target" => of_head(head.map(|head| head.target())),
             "path" => of_head(head.map(|head| head.path())),
@@ -194,7 +196,7 @@ impl<'a> Line<'a> {
     }
 
     fn request_line(&self) -> Vec<u8> {
-        let Some(head) = self.record.head.as_deref().filter(|head| !head.method().is_empty()) else {
+        let Some(head) = self.record.head().filter(|head| !head.method().is_empty()) else {
             return b"-".to_vec();
         };
         [head.method(), head.target(), protocol(head.version())].join(&b' ')

@@ -40,9 +40,8 @@ impl Outcome {
 
 /// What is known of one exchange when its answer ends.
 pub struct Record {
-    pub peer: Peer,
-    /// None when nothing of it was read.
-    pub head: Option<Arc<Head>>,
+    /// None: nobody asks, because there is no access log.
+    pub names: Option<Box<Names>>,
     /// 0: aborted before a head was sent.
     pub status: u16,
     /// Of the answer's body.
@@ -53,6 +52,13 @@ pub struct Record {
     /// The application had finished.
     pub done_ns: u64,
     pub outcome: Outcome,
+}
+
+/// What a line says of the request besides numbers.
+pub struct Names {
+    pub peer: Peer,
+    /// None when nothing of it was read.
+    pub head: Option<Arc<Head>>,
 }
 
 /// The times of an exchange, in microseconds.
@@ -73,9 +79,22 @@ impl Record {
         times: Times,
         outcome: Outcome,
     ) -> Record {
-        let (peer, head) = shared.names_for_log(connection, head.as_ref());
+        let names = shared.names_for_log(connection, head.as_ref());
         let done_ns = times.ready_ns;
-        Record { peer, head, status, bytes_sent: 0, bytes_received: 0, times, done_ns, outcome }
+        Record { names, status, bytes_sent: 0, bytes_received: 0, times, done_ns, outcome }
+    }
+
+    pub fn head(&self) -> Option<&Head> {
+        self.names.as_ref()?.head.as_deref()
+    }
+
+    /// Empty for a unix socket.
+    pub fn client(&self) -> &[u8] {
+        self.names.as_ref().map_or(&[], |names| names.peer.address.as_bytes())
+    }
+
+    pub fn client_port(&self) -> Option<u16> {
+        self.names.as_ref()?.peer.port
     }
 
     /// The last byte never left.
@@ -157,29 +176,37 @@ impl Shared {
         if records.is_empty() {
             return;
         }
-        let now_ns = now_ns();
+        self.log_answers_at(records, now_ns());
+    }
+
+    /// As `log_answers`, for an answer that the socket took at once: nobody waited for the client, and its time to
+    /// write is 0. That spares a look at the clock.
+    pub fn log_answers_at_once(&self, records: &mut Unlogged) {
+        if let Some(record) = &records.first {
+            let done_ns = record.done_ns;
+            self.log_answers_at(records, done_ns);
+        }
+    }
+
+    fn log_answers_at(&self, records: &mut Unlogged, now_ns: u64) {
         for record in records.iter() {
             self.scoreboard.count(record, &record.durations(now_ns));
         }
         if let Some(access_log) = &self.access_log {
             access_log.write(records.iter(), now_ns);
         }
-        let Unlogged { first, more } = std::mem::take(records);
-        for head in first.into_iter().chain(more).filter_map(|record| record.head) {
-            self.return_head(head);
+        let more = std::mem::take(&mut records.more);
+        for record in records.first.take().into_iter().chain(more) {
+            if let Some(head) = record.names.and_then(|names| names.head) {
+                self.return_head(head);
+            }
         }
     }
 
     /// What a line names: the client and the head. Both cost something, and without a log nobody asks.
-    pub fn names_for_log(
-        &self,
-        connection: &Connection,
-        head: Option<&Arc<Head>>,
-    ) -> (Peer, Option<Arc<Head>>) {
-        match self.access_log {
-            Some(_) => (connection.peer.clone(), head.map(Arc::clone)),
-            None => (Peer { address: Box::default(), port: None }, None),
-        }
+    pub fn names_for_log(&self, connection: &Connection, head: Option<&Arc<Head>>) -> Option<Box<Names>> {
+        self.access_log.as_ref()?;
+        Some(Box::new(Names { peer: connection.peer.clone(), head: head.map(Arc::clone) }))
     }
 
     /// As `log_answers`, for answers that the peer did not get whole.

@@ -1,7 +1,8 @@
 //! Step 6 of 6 - the application's answer meets the socket. Called by application threads.
 //!
-//! The first bytes of an answer, and all of a short one, are sent at once by the thread that has them. Pieces that
-//! follow are put in the outbox and the I/O thread is asked to send: they are on their way while the application
+//! The first bytes of an answer, and all of a short one, are sent at once by the thread that has them; but while the
+//! I/O thread gives way, short answers are left to it, and it sends all of them in one burst (docs/adr/0004). Pieces
+//! that follow are put in the outbox and the I/O thread is asked to send: they are on their way while the application
 //! makes the next one (PEP 3333, "Buffering and Streaming"), and many small ones leave in few sends.
 
 use crate::access_log::Record;
@@ -15,6 +16,13 @@ use std::sync::Arc;
 
 /// Pieces of this size are sent by the thread that has them rather than copied to the outbox.
 const DIRECT_BYTES: usize = 32 * 1024;
+
+/// An answer up to this has left for the peer by the time its socket is closed; of a longer one the kernel may still
+/// hold some.
+const LARGE_BYTES: usize = 16 * 1024;
+
+/// Answers up to this may be held, to be sent in a burst with others: for longer ones the copy costs what it saves.
+const HELD_BYTES: usize = 4 * 1024;
 
 /// The peer has gone, the answer was aborted, or the exchange was given up: nothing more can be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,12 +122,18 @@ impl Connection {
             shared.forget(self.token);
             return None;
         }
+        let is_large = bytes.len() + more.len() > LARGE_BYTES || end.file.is_some();
         let sent_ahead = end.keep_alive && !state.inbox.is_empty();
         if state.outbox.is_empty() && !sent_ahead && end.file.is_none() {
-            if !(bytes.is_empty() && more.is_empty()) {
-                self.send_now(state, shared, bytes, more);
-            } else {
-                shared.log_answers(&mut state.unlogged);
+            match bytes.len() + more.len() {
+                0 => shared.log_answers(&mut state.unlogged),
+                1..=HELD_BYTES if end.keep_alive && shared.hand_over.hold(self) => {
+                    state.outbox.add(bytes);
+                    state.outbox.add(more);
+                    state.progress.reset();
+                    state.is_flush_due = true;
+                }
+                _ => self.send_now(state, shared, bytes, more),
             }
         } else {
             state.outbox.add(bytes);
@@ -135,7 +149,7 @@ impl Connection {
             true => self.record.none(),
             false => self.record.writing(done_ns),
         }
-        self.move_on(state, shared, end.keep_alive)
+        self.move_on(state, shared, end.keep_alive, is_large)
     }
 
     /// What follows an answer: the next request, a rest of this one to read away, or the end.
@@ -144,6 +158,7 @@ impl Connection {
         state: &mut State,
         shared: &Arc<Shared>,
         keep_alive: bool,
+        is_large: bool,
     ) -> Option<Exchange> {
         let stream = match std::mem::replace(&mut state.phase, Phase::Closed) {
             Phase::Serving(serving) => serving.stream,
@@ -159,6 +174,8 @@ impl Connection {
         let now_ms = crate::clock::now_ms();
         match stay(stream, keep_alive) {
             Stay::No { linger } => {
+                // A peer that still sends would make the kernel drop what it has not delivered of a closed socket.
+                let linger = linger || is_large || !state.outbox.is_empty();
                 state.phase = Phase::Leaving { linger };
                 if state.outbox.is_empty() {
                     self.leave(state, shared, linger, now_ms);
@@ -200,7 +217,7 @@ impl Connection {
             Err(_) => return self.abort(state, shared),
         };
         if sent == bytes.len() + more.len() {
-            shared.log_answers(&mut state.unlogged);
+            shared.log_answers_at_once(&mut state.unlogged);
             return;
         }
         state.outbox.add(bytes.get(sent..).unwrap_or_default());

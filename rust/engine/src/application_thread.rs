@@ -38,7 +38,14 @@ impl ApplicationThread {
         let ident = py.import("threading")?.call_method0("get_ident")?.extract()?;
         let number = shared.scoreboard.enter_thread();
         let runner = shared.add_runner(ident);
-        Ok(ApplicationThread { shared: Arc::clone(shared), seat: Seat::new(), runner, templates, number, ident })
+        Ok(ApplicationThread {
+            shared: Arc::clone(shared),
+            seat: Seat::new(),
+            runner,
+            templates,
+            number,
+            ident,
+        })
     }
 }
 
@@ -56,7 +63,10 @@ impl ApplicationThread {
             match hand_over.take_or_sit(&self.seat) {
                 Taken::Exchange(exchange) => return self.open(py, exchange, serial).map(Some),
                 Taken::Closed => return Ok(None),
-                Taken::Seated => {
+                Taken::Seated { wakes_io } => {
+                    if wakes_io {
+                        self.shared.poller.wake();
+                    }
                     py.detach(|| hand_over.wait(&self.seat));
                     hand_over.arrived(&self.seat);
                 }
@@ -104,7 +114,8 @@ impl ApplicationThread {
         if let Some(serving) = state.serving(exchange.number) {
             serving.run = Some(run);
             serving.times.taken_ns = taken_ns;
-            exchange.connection.application.start(taken_ns / 1_000_000, exchange.timeout_ms);
+            // Rounded up: never before the deadline that the application was told.
+            exchange.connection.application.start(taken_ns.div_ceil(1_000_000), exchange.timeout_ms);
         }
     }
 }

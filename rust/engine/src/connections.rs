@@ -50,7 +50,7 @@ impl Connections {
     #[allow(clippy::too_many_arguments, reason = "all parts of a connection that is about to be built")]
     pub fn add(
         &mut self,
-        listener: u64,
+        listener: usize,
         transport: Transport,
         peer: Peer,
         record: ExchangeRecord,
@@ -86,13 +86,13 @@ impl Connections {
         idle.into_iter().take(count).map(|(_, connection)| Arc::clone(connection)).collect()
     }
 
-    pub fn remove(&mut self, token: u64) {
-        let Some(slot) = self.slots.get_mut(slot_of(token)) else { return };
-        if slot.connection.as_ref().is_some_and(|connection| connection.token == token) {
-            slot.connection = None;
-            slot.generation = if slot.generation >= LAST_GENERATION { 0 } else { slot.generation + 1 };
-            self.free.push(token as u32);
-        }
+    /// Forgets a connection, and returns it if it was there.
+    pub fn remove(&mut self, token: u64) -> Option<Arc<Connection>> {
+        let slot = self.slots.get_mut(slot_of(token))?;
+        let removed = slot.connection.take_if(|connection| connection.token == token)?;
+        slot.generation = if slot.generation >= LAST_GENERATION { 0 } else { slot.generation + 1 };
+        self.free.push(token as u32);
+        Some(removed)
     }
 }
 

@@ -11,6 +11,7 @@
 //! chain. If they compute it comes late, and calls nobody (docs/adr/0004).
 
 use crate::clock::now_ns;
+use crate::connection::Connection;
 use crate::exchange::Exchange;
 use crate::lock;
 use crate::scoreboard::Scoreboard;
@@ -92,8 +93,12 @@ struct Waiting {
     /// Called, and not yet seen at the queue.
     called: usize,
     is_closed: bool,
+    /// The I/O thread has left its listeners until a thread is idle.
+    io_waits_for_idle: bool,
     /// The I/O thread has given way until fewer exchanges than this wait; 0: it has not.
     io_back_below: usize,
+    /// Connections whose finished answer the I/O thread sends when it is back. Empty unless it has given way.
+    held: Vec<Arc<Connection>>,
 }
 
 impl Waiting {
@@ -118,8 +123,10 @@ pub struct Look {
 /// What `HandOver::take_or_sit` found.
 pub enum Taken {
     Exchange(Exchange),
-    /// Nothing: the thread is on the list of idle ones and may wait.
-    Seated,
+    /// Nothing: the thread is on the list of idle ones and may wait, after waking the I/O thread if that waits for it.
+    Seated {
+        wakes_io: bool,
+    },
     /// No more will come.
     Closed,
 }
@@ -176,6 +183,7 @@ impl HandOver {
     fn note_taken(&self, mut exchange: Exchange) -> Exchange {
         exchange.times.taken_ns = now_ns();
         self.last_taken_ns.store(exchange.times.taken_ns, Ordering::Relaxed);
+        self.scoreboard.set(layout::LAST_TAKEN_NS, exchange.times.taken_ns);
         exchange
     }
 
@@ -191,7 +199,7 @@ impl HandOver {
         }
         waiting.seats.push(Arc::clone(seat));
         self.publish_threads(&waiting);
-        Taken::Seated
+        Taken::Seated { wakes_io: std::mem::take(&mut waiting.io_waits_for_idle) }
     }
 
     /// Waits until the seat is called. Called without the GIL.
@@ -220,12 +228,13 @@ impl HandOver {
         }
     }
 
-    /// Hands over a batch and wakes a thread if none is at work on the queue.
-    pub fn push(&self, batch: &mut Vec<Exchange>) {
+    /// Hands over a batch and wakes a thread if none is at work on the queue. `turn_ns`: when the I/O thread began the
+    /// turn that made the batch; its own work is no standstill of others.
+    pub fn push(&self, batch: &mut Vec<Exchange>, turn_ns: u64) {
         let mut waiting = lock(&self.waiting);
         waiting.exchanges.extend(batch.drain(..));
         self.publish_queued(&waiting);
-        self.call_threads(waiting);
+        self.call_threads(waiting, turn_ns);
     }
 
     /// Hands over one exchange from the application thread that finished the one before it on its connection. Most
@@ -236,6 +245,15 @@ impl HandOver {
         self.publish_queued(&waiting);
     }
 
+    /// Whether every thread has something to do, or soon will. The next that has not wakes the I/O thread, if that asks
+    /// for it.
+    pub fn is_full(&self, wakes_io: bool) -> bool {
+        let mut waiting = lock(&self.waiting);
+        let is_full = waiting.exchanges.len() >= waiting.seats.len() + waiting.called;
+        waiting.io_waits_for_idle = is_full && wakes_io;
+        is_full
+    }
+
     /// Called by the I/O thread before anything else.
     pub fn enter_io(&self) {
         self.io.sit();
@@ -243,8 +261,9 @@ impl HandOver {
 
     /// The I/O thread, with plenty handed over, lets the application threads work: on a shared core it would interrupt
     /// them for each event. What comes meanwhile makes the next batch. Ends when a quarter is left, when the queue
-    /// stands still, or after two milliseconds.
-    pub fn give_way(&self) {
+    /// stands still, or after two milliseconds. `held`, given empty, takes the connections whose answers were held
+    /// meanwhile: they are to be flushed now.
+    pub fn give_way(&self, held: &mut Vec<Arc<Connection>>) {
         {
             let mut waiting = lock(&self.waiting);
             if waiting.exchanges.len() < PLENTY {
@@ -260,10 +279,30 @@ impl HandOver {
             look *= 4;
             let now_ns = now_ns();
             if self.stands_still(now_ns) || now_ns.saturating_sub(began_ns) > LONGEST_WAY_NS {
-                lock(&self.waiting).io_back_below = 0;
-                return;
+                break;
             }
         }
+        let mut waiting = lock(&self.waiting);
+        // Also after a call: it may have been a late one, meant for the time before.
+        waiting.io_back_below = 0;
+        std::mem::swap(&mut waiting.held, held);
+    }
+
+    /// Whether the I/O thread has given way, and so flushes this connection when it is back: in two milliseconds at the
+    /// latest, whatever the application does. Called under the connection's lock, with a finished answer for the
+    /// outbox. False: the caller sends.
+    pub fn hold(&self, connection: &Arc<Connection>) -> bool {
+        let mut waiting = lock(&self.waiting);
+        let holds = waiting.io_back_below > 0;
+        if holds {
+            waiting.held.push(Arc::clone(connection));
+        }
+        holds
+    }
+
+    /// The I/O thread was at work, and on a shared core nobody could take anything: a standstill begins now.
+    pub fn restart_standstill(&self) {
+        self.last_taken_ns.store(now_ns(), Ordering::Relaxed);
     }
 
     /// Looks whether the queue stands still, and wakes a thread then.
@@ -274,12 +313,13 @@ impl HandOver {
         if !is_queued || waiting.seats.is_empty() {
             return Look { again: None, is_busy };
         }
-        self.call_threads(waiting);
+        self.call_threads(waiting, now_ns());
         let again = (FIRST_LOOK * 2u32.saturating_pow(looks.min(8))).min(LAST_LOOK);
         Look { again: Some(again), is_busy }
     }
 
-    /// When an exchange was last taken, in monotonic nanoseconds: Python ran then. 0: none was.
+    /// When an exchange was last taken, in monotonic nanoseconds, or a burst of answers sent: Python ran then, or two
+    /// milliseconds before. 0: never.
     pub fn last_taken_ns(&self) -> u64 {
         self.last_taken_ns.load(Ordering::Relaxed)
     }
@@ -314,7 +354,7 @@ impl HandOver {
         waiting.exchanges.remove(index)
     }
 
-    fn call_threads(&self, mut waiting: std::sync::MutexGuard<'_, Waiting>) {
+    fn call_threads(&self, mut waiting: std::sync::MutexGuard<'_, Waiting>, turn_ns: u64) {
         let queued = waiting.exchanges.len();
         let idle = waiting.seats.len();
         let running = self.threads.load(Ordering::Relaxed).saturating_sub(idle + waiting.called);
@@ -325,8 +365,7 @@ impl HandOver {
         } else if running == 0 {
             (1, 0)
         } else {
-            let now_ns = now_ns();
-            (usize::from(self.stands_still(now_ns)), now_ns)
+            (usize::from(self.stands_still(turn_ns)), now_ns())
         };
         let mut called = Vec::new();
         for _ in 0..wanted.min(idle) {
@@ -365,5 +404,89 @@ impl HandOver {
         for seat in seats {
             seat.call(0);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::Peer;
+    use crate::deadlines::Deadline;
+    use crate::exchange::{Body, Times};
+    use crate::transport::Transport;
+    use barkeep_wire::Head;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+    fn scoreboard() -> Arc<Scoreboard> {
+        Scoreboard::private().unwrap()
+    }
+
+    fn connection(token: u64) -> Arc<Connection> {
+        let (socket, _) =
+            socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::empty(), None).unwrap();
+        let peer = Peer { address: "".into(), port: None };
+        let deadline = Deadline::after(0, u64::MAX);
+        let record = scoreboard().open_record();
+        Arc::new(Connection::new(token, peer, 0, Transport::Plain(socket), deadline, record))
+    }
+
+    fn exchange(token: u64) -> Exchange {
+        let (connection, head) = (connection(token), Arc::new(Head::new()));
+        Exchange { connection, number: 1, head, body: Body::Empty, times: Times::default(), timeout_ms: 0 }
+    }
+
+    #[test]
+    fn nothing_is_held_while_the_io_thread_is_at_work() {
+        let hand_over = HandOver::new(false, scoreboard());
+        let mut held = Vec::new();
+        hand_over.push(&mut vec![exchange(0), exchange(1), exchange(2)], now_ns());
+        hand_over.give_way(&mut held);
+        assert!(!hand_over.hold(&connection(3)));
+        assert!(held.is_empty());
+    }
+
+    #[test]
+    fn whatever_is_held_is_given_back_when_nobody_takes_anything_any_more() {
+        let hand_over = HandOver::new(false, scoreboard());
+        hand_over.push(&mut (0..8).map(exchange).collect(), now_ns());
+        std::thread::scope(|scope| {
+            let io = scope.spawn(|| {
+                hand_over.enter_io();
+                let mut held = Vec::new();
+                while held.is_empty() {
+                    hand_over.give_way(&mut held);
+                }
+                held
+            });
+            // The application is stuck: nobody takes, and only the standstill brings the thread back.
+            let answered = connection(9);
+            while !hand_over.hold(&answered) {}
+            assert_eq!(io.join().unwrap().iter().map(|held| held.token).collect::<Vec<_>>(), [9]);
+        });
+    }
+
+    #[test]
+    fn whatever_is_held_is_given_back_when_a_quarter_is_left() {
+        let hand_over = HandOver::new(false, scoreboard());
+        std::thread::scope(|scope| {
+            let io = scope.spawn(|| {
+                hand_over.enter_io();
+                let (mut all, mut held) = (0, Vec::new());
+                while all < 100 {
+                    hand_over.push(&mut (0..8).map(exchange).collect(), now_ns());
+                    hand_over.give_way(&mut held);
+                    all += held.drain(..).count();
+                }
+                all
+            });
+            // An application thread that never waits: the queue moves, and calls the I/O thread back.
+            let mut count = 0;
+            while !io.is_finished() {
+                if let Some(exchange) = hand_over.take() {
+                    count += usize::from(hand_over.hold(&exchange.connection));
+                }
+            }
+            assert_eq!(io.join().unwrap(), count);
+        });
     }
 }

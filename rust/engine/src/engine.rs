@@ -49,14 +49,17 @@ enum Parts {
 impl Engine {
     /// listeners: (descriptor, SERVER_NAME, SERVER_PORT); the descriptors are duplicated, the caller closes its own.
     /// options: `Settings.engine_options()`. Nothing runs yet.
+    /// health_listeners: as listeners; they answer /livez and /readyz and nothing else, from start to end.
     /// scoreboard_fd: the supervisor's memory, duplicated; without it nobody sees this engine from outside.
     /// place: which part of it is this engine's alone. slot, generation: who the worker is.
     #[new]
-    #[pyo3(signature = (listeners, options, *, scoreboard_fd=None, place=0, slot=0, generation=0))]
+    #[pyo3(signature = (listeners, options, *, health_listeners=Vec::new(), scoreboard_fd=None, place=0, slot=0, generation=0))]
+    #[allow(clippy::too_many_arguments, reason = "keywords in Python")]
     fn new(
         py: Python<'_>,
         listeners: Vec<(i32, String, String)>,
         options: Options,
+        health_listeners: Vec<(i32, String, String)>,
         scoreboard_fd: Option<i32>,
         place: usize,
         slot: u64,
@@ -82,21 +85,29 @@ impl Engine {
             sockets.push(Listener { socket: descriptors::duplicate(descriptor)? });
             addresses.push(ServerAddress { name, port });
         }
+        let health = health_listeners
+            .into_iter()
+            .map(|(descriptor, _, _)| Ok(Listener { socket: descriptors::duplicate(descriptor)? }))
+            .collect::<io::Result<Vec<_>>>()?;
         let shared = Arc::new(
             Shared::new(options, addresses, runs_in_parallel(py), scoreboard, log, access_log)
                 .map_err(io::Error::from)?,
         );
-        let event_loop = Box::new(EventLoop::new(Arc::clone(&shared), sockets).map_err(io::Error::from)?);
+        let event_loop = Box::new(EventLoop::new(Arc::clone(&shared), sockets, health));
         Ok(Engine { shared, ended: Arc::default(), parts: Mutex::new(Parts::Made { event_loop, access }) })
     }
 
     /// Starts the I/O thread and the log writer. Once.
-    fn start(&self) -> PyResult<()> {
+    /// wait_for_ready: only health listeners are accepted from until `ready` is called.
+    #[pyo3(signature = (*, wait_for_ready=false))]
+    fn start(&self, wait_for_ready: bool) -> PyResult<()> {
         let mut parts = lock(&self.parts);
         match std::mem::replace(&mut *parts, Parts::Closed) {
             Parts::Made { event_loop, access } => {
                 teach_allocator();
-                self.shared.standings.set_ready();
+                if !wait_for_ready {
+                    self.shared.standings.set_ready();
+                }
                 let log_writer = self.shared.log.start(access)?;
                 let ended = Arc::clone(&self.ended);
                 let io_thread = std::thread::Builder::new()
@@ -112,10 +123,15 @@ impl Engine {
         }
     }
 
-    /// The worker is ready: says so in the scoreboard.
+    /// The worker is ready: it accepts from now on, and says so.
     fn ready(&self) {
         self.shared.standings.set_ready();
         self.shared.poller.wake();
+    }
+
+    /// `/readyz` says no from now on and answers say `Connection: close`, while accepting goes on.
+    fn lame_duck(&self) {
+        self.shared.standings.set_lame_duck();
     }
 
     /// A place at the queue for the calling thread, with the parts of its environs that do not change.
@@ -225,6 +241,7 @@ impl Engine {
         let is_given_up = self.shared.runner(thread_ident).is_some_and(|runner| runner.quarantine(serial));
         if is_given_up {
             self.shared.hand_over.leave();
+            self.shared.show_quarantined();
         }
         is_given_up
     }

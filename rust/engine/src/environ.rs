@@ -134,10 +134,12 @@ pub fn template<'py>(
     environ.set_item("wsgi.input", Input::empty())?;
     environ.set_item("wsgi.errors", errors)?;
     environ.set_item("wsgi.multithread", shared.options.threads > 1)?;
-    environ.set_item("wsgi.multiprocess", false)?;
+    // A worker has siblings, or an heir that begins while it ends.
+    environ.set_item("wsgi.multiprocess", shared.scoreboard.is_shared)?;
     environ.set_item("wsgi.run_once", false)?;
     environ.set_item("wsgi.file_wrapper", file_wrapper)?;
     environ.set_item("wsgi.input_terminated", true)?;
+    environ.set_item("barkeep.worker_slot", shared.scoreboard.identity.slot)?;
     if shared.timeouts.is_on() {
         environ.set_item(&texts(py).deadline, 0.0)?;
     }

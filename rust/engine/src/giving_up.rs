@@ -64,8 +64,11 @@ pub fn give_up(connection: &Connection, state: &mut State, shared: &Shared, verd
     connection.application.stop();
     let may_answer = serving.begun.is_none() && state.transport.is_some();
     tell(connection, shared, &serving, verdict, may_answer, now);
-    if shared.access_log.is_some() && !serving.is_logged {
-        state.unlogged.push(record(connection, &serving, verdict, now));
+    if !serving.is_logged {
+        state.unlogged.push(record(connection, shared, &serving, verdict, now));
+    }
+    if serving.run.is_some() {
+        connection.record.keep();
     }
     wake(state);
     if !may_answer {
@@ -122,12 +125,11 @@ fn tell(
     }
 }
 
-fn record(connection: &Connection, serving: &Serving, verdict: Verdict, now: Now) -> Record {
+fn record(connection: &Connection, shared: &Shared, serving: &Serving, verdict: Verdict, now: Now) -> Record {
     let whole_bytes = serving.run.as_ref().map_or(0, |run| run.body_bytes);
     let begun = serving.begun.as_ref();
     Record {
-        peer: connection.peer.clone(),
-        head: Some(std::sync::Arc::clone(&serving.head)),
+        names: shared.names_for_log(connection, Some(&serving.head)),
         status: begun.map_or(verdict.status(), |begun| begun.status),
         bytes_sent: begun.map_or(0, |begun| begun.body_bytes),
         bytes_received: serving.stream.as_ref().map_or(whole_bytes, |stream| stream.bytes_read),

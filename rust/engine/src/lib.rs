@@ -4,12 +4,14 @@
 //! -> environ (`dispatch`, `environ`, `input`) -> application (`wsgi.py`) -> response (`response_writer`, `answering`).
 #![allow(missing_docs, reason = "a private crate: items say what is not plain from their names")]
 
+mod accepting;
 mod access_format;
 mod access_log;
 mod answer;
 mod answering;
 mod application_deadlines;
 mod application_thread;
+mod balance;
 mod bell;
 mod bodies;
 mod body_stream;
@@ -28,6 +30,7 @@ mod environ;
 mod event_loop;
 mod exchange;
 mod giving_up;
+mod health;
 mod input;
 mod listener;
 mod log;
@@ -50,6 +53,7 @@ mod shared_memory;
 mod standing;
 mod transport;
 mod watch;
+mod watching;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -32,6 +32,7 @@ pub struct Options {
     pub response_buffer: usize,
     pub max_connections: usize,
     pub underscore_headers: String,
+    pub health_path: String,
 }
 
 impl Options {

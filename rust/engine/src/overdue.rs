@@ -6,6 +6,7 @@ use crate::connection::{Connection, Phase};
 use crate::connections::Connections;
 use crate::giving_up::{Verdict, give_up};
 use crate::reading::Now;
+use crate::scoreboard_layout as layout;
 use crate::shared::Shared;
 use crate::watch::Kill;
 use std::sync::Arc;
@@ -59,6 +60,7 @@ impl Overdue {
         }
         self.next_look_ms = now.ms + shared.timeouts.tick_ms();
         self.feel_pulse(shared, now);
+        shared.scoreboard.set(layout::PULSE_ASKED_NS, shared.watch.pulse_asked_ns());
         let is_stalled = shared.is_stalled();
         for exchange in shared.hand_over.take_overdue(now.ns, is_stalled) {
             self.has_timed_out = true;

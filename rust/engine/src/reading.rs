@@ -7,6 +7,7 @@ use crate::connection::{
     BodyFault, BodyStream, BodyUnderWay, Connection, HeadUnderWay, Patience, Phase, Serving, State, wake,
 };
 use crate::exchange::{Body, Exchange, Times};
+use crate::health;
 use crate::refusal::{self, Reason};
 use crate::shared::Shared;
 use crate::transport::Received;
@@ -233,6 +234,9 @@ fn begin_body(
     if shared.refuses_underscores && head.fields().any(|(name, _)| name.contains(&b'_')) {
         refusal::refuse(connection, state, shared, Some(head), refusal::UNDERSCORE, now);
         return Step::Wait;
+    }
+    if let Some(step) = health::answer_probe(connection, state, shared, &head, first_byte_ns, now) {
+        return step;
     }
     let framing = head.framing();
     let wanted_bytes = match framing {

@@ -228,7 +228,8 @@ impl PyExchange {
         }
         let request = RequestFacts { is_head: self.head.is_head(), version: self.head.version() };
         let framing = answer.response.frame(request, size);
-        let may_reuse = !self.shared.is_draining() && (!self.is_streamed || self.connection.may_read_away());
+        let may_reuse =
+            self.shared.keeps_connections() && (!self.is_streamed || self.connection.may_read_away());
         let persistence = persistence(request, framing, self.head.wants_keep_alive(), may_reuse);
         answer.response.write_to(out, &framing, persistence, &common(&Date::now(), &self.shared));
         answer.begin(framing, persistence != Persistence::Close);
@@ -291,10 +292,9 @@ impl PyExchange {
         let answer = lock(&self.answer);
         let bytes_received =
             if self.is_streamed { self.connection.body_bytes_read() } else { self.body_bytes };
-        let (peer, head) = self.shared.names_for_log(&self.connection, Some(&self.head));
+        let names = self.shared.names_for_log(&self.connection, Some(&self.head));
         Record {
-            peer,
-            head,
+            names,
             status: answer.sent_status(),
             bytes_sent: answer.bytes_sent,
             bytes_received,

@@ -14,7 +14,6 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-const STATE_WORDS: usize = layout::STATE_BYTES / 8;
 const BLOCK_WORDS: usize = layout::BLOCK_BYTES / 8;
 const PLACE_WORDS: usize = layout::PLACE_BYTES / 8;
 const HEADER_WORDS: usize = layout::HEADER_BYTES / 8;
@@ -41,6 +40,8 @@ pub struct Scoreboard {
     id: u64,
     memory: SharedMemory,
     pub identity: Identity,
+    /// The first word of its place.
+    own: usize,
     /// Others read it: the memory came from a supervisor.
     pub is_shared: bool,
     /// Which numbers of application threads are taken; the first is 1.
@@ -75,25 +76,23 @@ impl Scoreboard {
             id: MADE.fetch_add(1, Ordering::Relaxed) + 1,
             memory,
             identity,
+            own: HEADER_WORDS + identity.place * PLACE_WORDS,
             is_shared,
             threads: Mutex::default(),
             free_records: Mutex::new((0..layout::RECORDS).rev().collect()),
         };
+        if let Some(used) = scoreboard.memory.words().get(layout::HEADER_PLACES_USED) {
+            used.fetch_max(identity.place as u64 + 1, Ordering::Release);
+        }
         scoreboard.set(layout::PID, u64::from(std::process::id()));
         scoreboard.set(layout::SLOT, identity.slot);
         scoreboard.set(layout::GENERATION, identity.generation);
         Arc::new(scoreboard)
     }
 
-    /// The words of a place; None: there is no such place.
-    fn state_of(&self, place: usize) -> Option<&[AtomicU64; STATE_WORDS]> {
-        let begin = HEADER_WORDS + place.checked_mul(PLACE_WORDS)?;
-        self.memory.words().get(begin..)?.first_chunk()
-    }
-
     /// Writes one word of this worker's state. Each has one writer, or a lock that its writers hold.
     pub fn set(&self, field: usize, value: u64) {
-        if let Some(word) = self.state_of(self.identity.place).and_then(|state| state.get(field)) {
+        if let Some(word) = self.memory.words().get(self.own + field) {
             word.store(value, Ordering::Release);
         }
     }
@@ -101,7 +100,7 @@ impl Scoreboard {
     /// Writes a word that only grows; any thread may.
     fn raise(&self, field: usize, value: usize) {
         if self.get(field) < value as u64
-            && let Some(word) = self.state_of(self.identity.place).and_then(|state| state.get(field))
+            && let Some(word) = self.memory.words().get(self.own + field)
         {
             word.fetch_max(value as u64, Ordering::Release);
         }
@@ -113,13 +112,14 @@ impl Scoreboard {
 
     /// A word of a sibling's state.
     pub fn get_of(&self, place: usize, field: usize) -> u64 {
-        let word = self.state_of(place).and_then(|state| state.get(field));
+        let word = self.memory.words().get(HEADER_WORDS + place * PLACE_WORDS + field);
         word.map_or(0, |word| word.load(Ordering::Acquire))
     }
 
-    /// How many places there are.
-    pub fn places(&self) -> usize {
-        self.memory.words().len().saturating_sub(HEADER_WORDS) / PLACE_WORDS
+    /// Places beyond these were never anybody's; to look at one would make its memory.
+    pub fn places_used(&self) -> usize {
+        let used = self.memory.words().get(layout::HEADER_PLACES_USED);
+        used.map_or(0, |used| used.load(Ordering::Acquire) as usize)
     }
 
     /// The calling thread is the I/O thread: it counts in the first block.
@@ -163,10 +163,13 @@ impl Scoreboard {
         lock(&self.free_records).push(index);
     }
 
-    pub fn record_words(&self, index: usize) -> Option<&[AtomicU64; layout::RECORD_BYTES / 8]> {
-        let begin = HEADER_WORDS + self.identity.place * PLACE_WORDS;
-        let begin = begin + layout::FIRST_RECORD + index * (layout::RECORD_BYTES / 8);
-        self.memory.words().get(begin..)?.first_chunk()
+    /// The words of a record, from its first one, see `first_word_of_record`.
+    pub fn record_words(&self, first: usize) -> Option<&[AtomicU64; layout::RECORD_BYTES / 8]> {
+        self.memory.words().get(first..)?.first_chunk()
+    }
+
+    pub fn first_word_of_record(&self, index: usize) -> usize {
+        self.own + layout::FIRST_RECORD + index * (layout::RECORD_BYTES / 8)
     }
 
     /// Counts one request whose answer has ended, with the times that the access log shows.
@@ -199,8 +202,7 @@ impl Scoreboard {
     }
 
     fn block(&self, number: usize) -> Option<Block<'_>> {
-        let begin = HEADER_WORDS + self.identity.place * PLACE_WORDS;
-        let begin = begin + layout::FIRST_BLOCK + number * BLOCK_WORDS;
+        let begin = self.own + layout::FIRST_BLOCK + number * BLOCK_WORDS;
         let words = self.memory.words().get(begin..)?.first_chunk()?;
         Some(Block { words, has_one_writer: number < layout::BLOCKS - 1 })
     }

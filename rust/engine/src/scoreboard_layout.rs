@@ -52,6 +52,8 @@ layout! {
     HEADER_MAGIC, "header.magic", 0, 8;
     /// Places that the memory has room for.
     HEADER_PLACES, "header.places", 8, 8;
+    /// One more than the highest place that an engine was ever made for.
+    HEADER_PLACES_USED, "header.places_used", 16, 8;
 
     /// The parts: where they begin, and the size of one.
     FIRST_PLACE, "place", HEADER_BYTES, PLACE_BYTES;
@@ -80,6 +82,8 @@ layout! {
     THREADS, "state.threads", 128, 8;
     BUSY_THREADS, "state.busy_threads", 136, 8;
     QUEUED, "state.queued", 144, 8;
+    /// When a thread last took a request.
+    LAST_TAKEN_NS, "state.last_taken_ns", 160, 8;
     /// Threads that never came back from a request that was timed out.
     QUARANTINED, "state.quarantined", 152, 8;
 

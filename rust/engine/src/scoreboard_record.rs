@@ -10,7 +10,7 @@ use crate::scoreboard::Scoreboard;
 use crate::scoreboard_layout as layout;
 use barkeep_wire::Head;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
 /// What a listed exchange waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,13 +33,16 @@ type Words = [AtomicU64; layout::RECORD_BYTES / 8];
 /// that a request whose client has gone is seen for as long as it takes a thread.
 pub struct ExchangeRecord {
     scoreboard: Arc<Scoreboard>,
-    /// None: all were taken.
-    index: Option<usize>,
+    /// Its first word in the memory, and which record it is. None: all were taken.
+    place: Option<(usize, usize)>,
+    /// The request was given up, but its thread is still at it: what stands here stays until the thread lets go.
+    is_kept: AtomicBool,
 }
 
 impl ExchangeRecord {
     pub fn new(scoreboard: Arc<Scoreboard>, index: Option<usize>) -> ExchangeRecord {
-        ExchangeRecord { scoreboard, index }
+        let place = index.map(|index| (scoreboard.first_word_of_record(index), index));
+        ExchangeRecord { scoreboard, place, is_kept: AtomicBool::new(false) }
     }
 
     /// Writes all that stays the same for the life of the connection.
@@ -91,6 +94,12 @@ impl ExchangeRecord {
         });
     }
 
+    /// A thread is stuck with a request whose client was answered, and whose connection ends: it stays listed until the
+    /// thread comes back.
+    pub fn keep(&self) {
+        self.is_kept.store(true, Ordering::Relaxed);
+    }
+
     /// The answer is complete and waits for the client.
     pub fn writing(&self, now_ns: u64) {
         self.write(|words| {
@@ -103,19 +112,36 @@ impl ExchangeRecord {
 
     /// The exchange is over.
     pub fn none(&self) {
-        self.write(|words| put(words, layout::PHASE, RecordPhase::None as u64));
+        if !self.is_kept.load(Ordering::Relaxed) {
+            self.clear();
+        }
+    }
+
+    fn words(&self) -> Option<&Words> {
+        let (first, _) = self.place?;
+        self.scoreboard.record_words(first)
     }
 
     fn write(&self, change: impl FnOnce(&Words)) {
-        let Some(words) = self.index.and_then(|index| self.scoreboard.record_words(index)) else { return };
-        write_consistently(words, change);
+        if let Some(words) = self.words()
+            && !self.is_kept.load(Ordering::Relaxed)
+        {
+            write_consistently(words, change);
+        }
+    }
+
+    /// One word, so a reader sees it or does not: no sequence is needed.
+    fn clear(&self) {
+        if let Some(words) = self.words() {
+            put(words, layout::PHASE, RecordPhase::None as u64);
+        }
     }
 }
 
 impl Drop for ExchangeRecord {
     fn drop(&mut self) {
-        self.none();
-        if let Some(index) = self.index {
+        self.clear();
+        if let Some((_, index)) = self.place {
             self.scoreboard.close_record(index);
         }
     }
@@ -147,12 +173,18 @@ fn put_text(words: &Words, field: usize, room: usize, length_field: usize, text:
         put(words, field + index, u64::from_le_bytes(*eight));
     }
     if !rest.is_empty() {
-        let mut last = [0u8; 8];
-        for (to, from) in last.iter_mut().zip(rest) {
-            *to = *from;
-        }
-        put(words, field + whole.len(), u64::from_le_bytes(last));
+        put(words, field + whole.len(), last_word(rest));
     }
+}
+
+/// The first of up to seven bytes stands lowest. Four or more are two halves that overlap, which is several times as
+/// fast as byte by byte.
+fn last_word(rest: &[u8]) -> u64 {
+    if let (Some(low), Some(high)) = (rest.first_chunk::<4>(), rest.last_chunk::<4>()) {
+        let (low, high) = (u32::from_le_bytes(*low), u32::from_le_bytes(*high));
+        return u64::from(low) | u64::from(high) << (8 * (rest.len() - 4));
+    }
+    rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
 #[cfg(test)]
@@ -184,7 +216,7 @@ mod tests {
     #[test]
     fn a_reader_that_sees_an_even_and_unchanged_number_sees_one_whole_writing() {
         let words = empty();
-        let is_over = std::sync::atomic::AtomicBool::new(false);
+        let is_over = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for round in 1..=200_000u64 {

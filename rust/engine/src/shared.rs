@@ -11,6 +11,7 @@ use crate::options::Options;
 use crate::poller::Poller;
 use crate::runner::Runner;
 use crate::scoreboard::Scoreboard;
+use crate::scoreboard_layout as layout;
 use crate::standing::Standings;
 use crate::watch::Watch;
 use barkeep_wire::{Head, Limits};
@@ -56,8 +57,6 @@ pub struct Shared {
     is_draining: AtomicBool,
     /// Set once, by `abort`.
     is_aborting: AtomicBool,
-    /// Set by the I/O thread while Python does not run.
-    is_stalled: AtomicBool,
     /// Guarded by itself.
     pub watch: Watch,
     /// Application threads, also those that were given up, until they end.
@@ -108,7 +107,6 @@ impl Shared {
             access_log,
             is_draining: AtomicBool::new(false),
             is_aborting: AtomicBool::new(false),
-            is_stalled: AtomicBool::new(false),
             watch: Watch::default(),
             runners: Mutex::default(),
             attention: Mutex::default(),
@@ -128,6 +126,11 @@ impl Shared {
         self.poller.wake();
     }
 
+    /// Whether a connection may stay open after an answer, for all that the server knows.
+    pub fn keeps_connections(&self) -> bool {
+        !self.is_draining() && !self.standings.is_lame_duck()
+    }
+
     pub fn is_aborting(&self) -> bool {
         self.is_aborting.load(Ordering::Relaxed)
     }
@@ -140,13 +143,18 @@ impl Shared {
         self.poller.wake();
     }
 
+    /// Whether connections of this listener get health answers and nothing else.
+    pub fn is_health_listener(&self, listener: u16) -> bool {
+        usize::from(listener) >= self.server_addresses.len()
+    }
+
     /// Whether C code keeps the GIL while requests are overdue.
     pub fn is_stalled(&self) -> bool {
-        self.is_stalled.load(Ordering::Relaxed)
+        self.standings.is_stalled()
     }
 
     pub fn set_stalled(&self, is_stalled: bool) {
-        self.is_stalled.store(is_stalled, Ordering::Relaxed);
+        self.standings.set_stalled(is_stalled);
     }
 
     /// Counts the calling thread in. ident: as Python has it.
@@ -162,9 +170,17 @@ impl Shared {
     /// The thread ends, or the engine forgets it.
     pub fn remove_runner(&self, runner: &Arc<Runner>) {
         lock(&self.runners).running.retain(|other| !Arc::ptr_eq(other, runner));
+        self.show_quarantined();
         if !runner.is_quarantined() {
             self.hand_over.leave();
         }
+    }
+
+    /// Tells the scoreboard how many threads were given up and have not come back.
+    pub fn show_quarantined(&self) {
+        let runners = lock(&self.runners);
+        let quarantined = runners.running.iter().filter(|runner| runner.is_quarantined()).count();
+        self.scoreboard.set(layout::QUARANTINED, quarantined as u64);
     }
 
     pub fn runner(&self, ident: u64) -> Option<Arc<Runner>> {

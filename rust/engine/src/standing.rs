@@ -2,15 +2,15 @@
 //!
 //! ```text
 //!   starting --ready()--> ready --drain()--> draining --end--> gone
-//!                          |  ^
-//!            Python stands v  | and runs again
-//!                         stalled
+//!                          |  ^                |  ^
+//!            Python stands v  | and runs again v  |
+//!                         stalled             stalled
 //! ```
 
 use crate::lock;
 use crate::scoreboard::Scoreboard;
 use crate::scoreboard_layout as layout;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// As the scoreboard shows it.
@@ -38,8 +38,9 @@ impl Happened {
     fn standing(self) -> Standing {
         match self {
             Happened { is_gone: true, .. } => Standing::Gone,
-            Happened { is_draining: true, .. } => Standing::Draining,
+            // A worker that drains and stands still would not come to its end.
             Happened { is_stalled: true, .. } => Standing::Stalled,
+            Happened { is_draining: true, .. } => Standing::Draining,
             Happened { is_ready: true, .. } => Standing::Ready,
             Happened { .. } => Standing::Starting,
         }
@@ -52,7 +53,8 @@ pub struct Standings {
     happened: Mutex<Happened>,
     /// Copies of what is asked for with each answer, so that no lock is taken for it.
     standing: AtomicU64,
-    lame_duck: AtomicU64,
+    lame_duck: AtomicBool,
+    stalled: AtomicBool,
 }
 
 impl Standings {
@@ -61,7 +63,8 @@ impl Standings {
             scoreboard,
             happened: Mutex::default(),
             standing: AtomicU64::new(0),
-            lame_duck: AtomicU64::new(0),
+            lame_duck: AtomicBool::new(false),
+            stalled: AtomicBool::new(false),
         };
         standings.change(|_| ());
         standings
@@ -72,7 +75,8 @@ impl Standings {
         change(&mut happened);
         let standing = happened.standing() as u64;
         self.standing.store(standing, Ordering::Release);
-        self.lame_duck.store(u64::from(happened.is_lame_duck), Ordering::Release);
+        self.lame_duck.store(happened.is_lame_duck, Ordering::Release);
+        self.stalled.store(happened.is_stalled, Ordering::Release);
         self.scoreboard.set(layout::STATE, standing);
         self.scoreboard.set(layout::LAME_DUCK, u64::from(happened.is_lame_duck));
     }
@@ -99,25 +103,24 @@ impl Standings {
         self.change(|happened| happened.is_gone = true);
     }
 
-    fn is(&self, standing: Standing) -> bool {
-        self.standing.load(Ordering::Acquire) == standing as u64
+    pub fn now(&self) -> Standing {
+        let all =
+            [Standing::Starting, Standing::Ready, Standing::Draining, Standing::Stalled, Standing::Gone];
+        let stored = self.standing.load(Ordering::Acquire);
+        all.into_iter().find(|standing| *standing as u64 == stored).unwrap_or(Standing::Gone)
     }
 
     pub fn is_ready(&self) -> bool {
-        self.is(Standing::Ready)
+        self.now() == Standing::Ready
     }
 
+    /// Also while it drains.
     pub fn is_stalled(&self) -> bool {
-        self.is(Standing::Stalled)
+        self.stalled.load(Ordering::Relaxed)
     }
 
     pub fn is_lame_duck(&self) -> bool {
-        self.lame_duck.load(Ordering::Relaxed) != 0
-    }
-
-    /// Whether a load balancer should send requests here.
-    pub fn takes_requests(&self) -> bool {
-        self.is_ready() && !self.is_lame_duck()
+        self.lame_duck.load(Ordering::Relaxed)
     }
 }
 
@@ -126,19 +129,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_worker_takes_requests_between_ready_and_drain_but_not_stalled_or_as_a_lame_duck() {
+    fn a_drain_counts_more_than_a_stall_and_a_stall_more_than_being_ready() {
         let standings = Standings::new(Scoreboard::private().unwrap());
-        assert!(!standings.takes_requests());
+        assert_eq!(standings.now(), Standing::Starting);
         standings.set_ready();
-        assert!(standings.takes_requests());
+        assert_eq!(standings.now(), Standing::Ready);
         standings.set_stalled(true);
-        assert!(!standings.takes_requests() && standings.is_stalled());
+        assert_eq!(standings.now(), Standing::Stalled);
         standings.set_stalled(false);
-        assert!(standings.takes_requests());
         standings.set_lame_duck();
-        assert!(!standings.takes_requests() && standings.is_ready());
+        assert!(standings.is_ready() && standings.is_lame_duck());
         standings.set_draining();
-        assert!(!standings.is_ready());
+        standings.set_stalled(true);
+        assert_eq!(standings.now(), Standing::Draining);
+        assert!(standings.is_stalled());
         assert_eq!(standings.scoreboard.get(layout::STATE), Standing::Draining as u64);
+        standings.set_stalled(true);
+        assert_eq!(standings.scoreboard.get(layout::STATE), Standing::Stalled as u64);
     }
 }

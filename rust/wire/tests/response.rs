@@ -200,6 +200,14 @@ fn a_refusal_of_head_tells_its_length_and_has_no_body() {
 }
 
 #[test]
+fn a_503_says_when_to_come_back() {
+    let mut out = Vec::new();
+    write_refusal(&mut out, 503, false, &COMMON);
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.contains("\r\nRetry-After: 1\r\n"), "{text}");
+}
+
+#[test]
 fn chunk_heads_are_plain_hexadecimal() {
     for bytes in [1, 9, 10, 15, 16, 255, 256, 4096, 65_535, 1 << 20, usize::MAX] {
         let mut out = Vec::new();

@@ -18,15 +18,21 @@ if TYPE_CHECKING:
     from .allowed_hosts import AllowedHosts as AllowedHosts
     from .base import Middleware as Middleware
     from .base import Option as Option
+    from .basic_auth import BasicAuth as BasicAuth
+    from .bearer_auth import BearerAuth as BearerAuth
     from .compress import Compress as Compress
     from .cors import Cors as Cors
+    from .forwarded import Forwarded as Forwarded
     from .https_redirect import HttpsRedirect as HttpsRedirect
     from .max_body import MaxBody as MaxBody
     from .mount import Mount as Mount
+    from .proxy import Proxy as Proxy
+    from .rate_limit import RateLimit as RateLimit
     from .request_id import RequestId as RequestId
     from .security_headers import SecurityHeaders as SecurityHeaders
     from .server_timing import ServerTiming as ServerTiming
     from .static import Static as Static
+    from .throttle import Throttle as Throttle
     from .timeout import Timeout as Timeout
 
 _OTHERS = {"Middleware": "base", "Option": "base"}

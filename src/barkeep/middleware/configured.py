@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
-    from ..setting_kinds import PieceText
+    from ..setting_lists import PieceText
     from ..settings import Settings
     from .registry import Piece
 

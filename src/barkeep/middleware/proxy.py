@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import socket
-import ssl
 
 from ..setting_kinds import choice, duration, plain_text, whole_number
 from .base import Middleware, Option
 from .libraries import library
-from .proxy_hop import Hop
 from .upstream import DOT_SEGMENT, find_mount, mounts_kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
-
-    from .upstream import Upstream
-
-# Seconds an idle connection is kept: below the 5 s after which Node.js, uvicorn and others close theirs.
-KEEP_ALIVE_S = 4.0
 
 
 class Proxy(Middleware):
@@ -53,7 +46,7 @@ class Proxy(Middleware):
         default=1,
         help="how often a request is sent again that is idempotent, has no body and got no answer",
     )
-    name = Option(
+    via = Option(
         plain_text(
             "a token for the Via field",
         ),
@@ -62,17 +55,20 @@ class Proxy(Middleware):
     )
 
     def check(self) -> None:
-        """Raises SettingError when the library is missing, or a path or the name cannot be used."""
-        self._http = library("httpcore", "proxy", "Proxy")
+        """Raises SettingError when the library is missing, or a path or the name for Via cannot be used."""
+        library("urllib3", "proxy", "Proxy")
         for prefix, _upstream in self.mounts:
             if "%" in prefix or DOT_SEGMENT.search(prefix):
                 raise self.fault("mounts", f'must be paths without escapes and "..", found {prefix!a}.')
-        if not self.name.replace("-", "").replace(".", "").isalnum() and self.name:
-            raise self.fault("name", 'must be letters, digits, "." and "-".')
+        if not self.via.replace("-", "").replace(".", "").isalnum() and self.via:
+            raise self.fault("via", 'must be letters, digits, "." and "-".')
 
     def wrap(self, application: WSGIApplication) -> WSGIApplication:
         """The application with the upstreams mounted before it. Idle connections end with the process."""
-        hops = {upstream: self._hop(upstream) for _prefix, upstream in self.mounts}
+        # Imports urllib3, which is there: check() has looked.
+        from .proxy_hop import Hop
+
+        hops = {upstream: Hop(self, upstream) for _prefix, upstream in self.mounts}
         mounts = self.mounts
 
         def proxied(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -84,19 +80,9 @@ class Proxy(Middleware):
 
         return proxied
 
-    def _hop(self, upstream: Upstream) -> Hop:
-        context = ssl.create_default_context() if upstream.scheme == "https" else None
-        pool = self._http.ConnectionPool(
-            ssl_context=context,
-            max_connections=self.connections,
-            keepalive_expiry=KEEP_ALIVE_S,
-            uds=upstream.socket or None,
-        )
-        return Hop(self, self._http, upstream, pool)
-
     def pseudonym(self) -> str:
         """The name in Via: the same in all worker processes, another on another host or with other mounts."""
-        if self.name:
-            return self.name
+        if self.via:
+            return self.via
         told = f"{socket.gethostname()} {type(self).mounts.kind.show(self.mounts)}"
         return "barkeep-" + hashlib.blake2b(told.encode(), digest_size=6).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from urllib.parse import quote
 
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
     from .fields import Headers
     from .upstream import Upstream
-
-    RawHeaders = list[tuple[bytes, bytes]]
 
 # Fields about one connection (RFC 9110 sections 7.6.1, 10.1.4 and 11.7; RFC 9112 section 6.1).
 HOP_BY_HOP = frozenset(
@@ -33,7 +32,11 @@ HOP_BY_HOP = frozenset(
     )
 )
 # Expect has been answered by the server in front (RFC 9110 section 10.1.1).
-NOT_PASSED_ON = HOP_BY_HOP | frozenset(("expect", "host", "content-length", "max-forwards", *ALWAYS_REMOVED))
+NOT_PASSED_ON = HOP_BY_HOP | frozenset(
+    ("expect", "host", "content-length", "content-type", "max-forwards", *ALWAYS_REMOVED)
+)
+
+FOLD = re.compile(r"[ \t]*\r?\n[ \t]+")
 
 
 def has_body(environ: WSGIEnvironment) -> bool:
@@ -102,15 +105,16 @@ def was_here(environ: WSGIEnvironment, pseudonym: str) -> bool:
     return [pseudonym] in names
 
 
-def response_head(status: int, reason: bytes, headers: RawHeaders) -> tuple[str, Headers]:
+def response_head(status: int, reason: str, headers: Iterable[tuple[str, str]]) -> tuple[str, Headers]:
     """Status and fields of the upstream's answer, as PEP 3333 has them, without the hop-by-hop ones."""
-    decoded = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
-    dropped = HOP_BY_HOP | set(_named_by_connection(decoded))
-    if any(name.lower() == "transfer-encoding" for name, _value in decoded):
+    # A folded value goes on in one line (RFC 9112 section 5.2).
+    found = [(name, FOLD.sub(" ", value)) for name, value in headers]
+    dropped = HOP_BY_HOP | set(_named_by_connection(found))
+    if any(name.lower() == "transfer-encoding" for name, _value in found):
         # It stands above a length, which may be anything then (RFC 9112 section 6.3).
         dropped |= {"content-length"}
-    kept = [(name, value) for name, value in decoded if name.lower() not in dropped]
-    phrase = reason.decode("latin-1")
+    kept = [(name, value) for name, value in found if name.lower() not in dropped]
+    phrase = reason.strip()
     if not phrase:
         phrase = HTTPStatus(status).phrase if status in list(HTTPStatus) else "Unknown"
     return f"{status} {phrase}", kept

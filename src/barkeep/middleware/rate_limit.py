@@ -104,7 +104,7 @@ class RateLimit(Middleware):
         default="refused",
         help="which answers have the RateLimit fields; all asks a shared store twice for each request",
     )
-    name = Option(
+    group = Option(
         plain_text("a word"),
         default="default",
         help="keeps counts apart that would share a store, a limit and a key",
@@ -126,7 +126,7 @@ class RateLimit(Middleware):
         """The application within its limits. In memory, each wrapped application has counts of its own."""
         windows = [self._window(limit) for limit in self.limit]
         watch = StoreWatch()
-        key_of, prefix = key_function(self.key), f"{self.name}/"
+        key_of, prefix = key_function(self.key), f"{self.group}/"
         is_covered = path_rule(self.paths, self.except_paths)
         tells_all = self.fields == "all"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from barkeep.middleware.htpasswd import HtpasswdFile
 from barkeep.middleware.verified import Verified
 from tests.apps import echo
 from tests.middleware_cases import Answer, call, check_both_sides, each_case, make_environ
+from tests.programs import find_program
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -227,10 +227,10 @@ def test_a_long_password_is_cut_as_htpasswd_cuts_it() -> None:
     assert htpasswd.is_password(password, found)
 
 
-@pytest.mark.skipif(shutil.which("htpasswd") is None, reason="htpasswd of Apache is not installed")
 def test_a_file_that_htpasswd_made_is_read(tmp_path: Path) -> None:
     path = tmp_path / "users"
-    subprocess.run(["htpasswd", "-cbB", "-C", "4", path, "ada", "pässword"], check=True, capture_output=True)
+    words = [find_program("htpasswd"), "-cbB", "-C", "4", str(path), "ada", "pässword"]
+    subprocess.run(words, check=True, capture_output=True)
     application = BasicAuth(str(path))(echo)
     assert code(application, basic("ada", "pässword")) == "200"
     assert code(application, basic("ada", "password")) == "401"

@@ -136,20 +136,21 @@ def test_the_upstream_is_told_about_the_client() -> None:
 
 def test_fields_of_one_hop_stay_behind_in_the_answer() -> None:
     headers = [
-        (b"Connection", b"keep-alive, X-Mine"),
-        (b"Keep-Alive", b"timeout=5"),
-        (b"X-Mine", b"1"),
-        (b"Transfer-Encoding", b"chunked"),
-        (b"Content-Length", b"7"),
-        (b"Set-Cookie", b"a=1"),
-        (b"Set-Cookie", b"b=\xe9"),
+        ("Connection", "keep-alive, X-Mine"),
+        ("Keep-Alive", "timeout=5"),
+        ("X-Mine", "1"),
+        ("Transfer-Encoding", "chunked"),
+        ("Content-Length", "7"),
+        ("Set-Cookie", "a=1"),
+        ("Set-Cookie", "b=\xe9"),
+        ("X-Folded", "one\r\n  two"),
     ]
-    assert proxy_fields.response_head(200, b"Fine", headers) == (
+    assert proxy_fields.response_head(200, "Fine", headers) == (
         "200 Fine",
-        [("Set-Cookie", "a=1"), ("Set-Cookie", "b=\xe9")],
+        [("Set-Cookie", "a=1"), ("Set-Cookie", "b=\xe9"), ("X-Folded", "one two")],
     )
-    assert proxy_fields.response_head(404, b"", [])[0] == "404 Not Found"
-    assert proxy_fields.response_head(599, b"", [])[0] == "599 Unknown"
+    assert proxy_fields.response_head(404, "", [])[0] == "404 Not Found"
+    assert proxy_fields.response_head(599, "", [])[0] == "599 Unknown"
 
 
 @pytest.mark.parametrize(
@@ -166,9 +167,15 @@ def test_methods_about_the_connection_are_not_passed_on(method: str) -> None:
 
 
 def test_a_request_that_came_through_here_before_goes_in_a_circle() -> None:
-    application = Proxy({"/": NOBODY}, name="me")(answering(b""))
+    application = Proxy({"/": NOBODY}, via="me")(answering(b""))
     answer = call(application, make_environ(HTTP_VIA="1.1 other, HTTP/1.1 me (a comment)"))
     assert answer.status == "508 Loop Detected"
+
+
+def test_a_body_whose_end_the_server_does_not_tell_is_refused() -> None:
+    application = Proxy({"/": NOBODY})(answering(b""))
+    answer = call(application, make_environ(method="POST", HTTP_TRANSFER_ENCODING="chunked"))
+    assert answer.status == "411 Length Required"
 
 
 def test_options_with_no_forwards_left_is_answered_here() -> None:
@@ -193,7 +200,7 @@ def test_the_name_in_via_is_the_same_in_each_process_and_another_for_other_mount
         ({"mounts": {"/": "http://user:secret@a"}}, "no user"),
         ({"mounts": {"/": "http://a:99999"}}, "mounts must be"),
         ({"mounts": {"/": "unix:run/a.sock"}}, "begins with /"),
-        ({"mounts": {"/": NOBODY}, "name": "a b"}, "letters, digits"),
+        ({"mounts": {"/": NOBODY}, "via": "a b"}, "letters, digits"),
     ],
 )
 def test_a_wrong_setting_says_what_is_allowed(settings: dict[str, Any], part: str) -> None:
