@@ -171,7 +171,7 @@ def test_the_heartbeat_goes_on_while_a_worker_has_nothing_to_do(workers: Workers
 def test_a_worker_says_that_it_drains(workers: Workers, connect: Connect, gate: Gate) -> None:
     worker = workers.start()
     wait_until(lambda: workers.scoreboard.place(0).state == "ready")
-    assert workers.scoreboard.place(0).is_accepting
+    wait_until(lambda: workers.scoreboard.place(0).is_accepting)
     client = connect(workers.address)
     client.get("/gate")
     gate.wait_for(1)
