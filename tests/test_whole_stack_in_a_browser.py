@@ -128,22 +128,20 @@ def test_a_name_with_a_hash_is_asked_for_once(page: Page) -> None:
 
 
 def test_a_video_is_searched_by_ranges(site: WholeStack, page: Page) -> None:
+    # Otherwise some of what was read ahead may only be asked for again, and be answered with 304.
+    page.call("Network.setCacheDisabled", cacheDisabled=True)
     page.go(f"{SHOP}/shop/")
-    ready = "document.querySelector('video').readyState >= 2"
-    page.run(when("canplay", ready))
+    page.run(when("canplay", "video.readyState >= 3"))
     assert page.run("document.querySelector('video').duration") == 60
     page.run("document.querySelector('video').currentTime = 55.5; " + when("seeked", "false"))
     assert page.run("document.querySelector('video').videoWidth") == 64
-    sent = page.wait_for(
-        "Network.requestWillBeSentExtraInfo", lambda event: range_start(event["headers"]) > 1_000_000
-    )
-    answered = page.wait_for(
-        "Network.responseReceivedExtraInfo", lambda event: event["requestId"] == sent["requestId"]
-    )
-    assert answered["statusCode"] == 206
     size = (site.directory / "made" / "shop" / "tasting.webm").stat().st_size
-    first = range_start(sent["headers"])
-    assert answered["headers"]["Content-Range"] == f"bytes {first}-{size - 1}/{size}"
+    told = page.wait_for(
+        "Network.responseReceivedExtraInfo", lambda event: range_start(event["headers"]) > size // 2
+    )
+    assert told["statusCode"] == 206
+    first = range_start(told["headers"])
+    assert told["headers"]["Content-Range"] == f"bytes {first}-{size - 1}/{size}"
     page.go("about:blank")
     # One request from the beginning, one or more from where it was searched.
     for _request in range(2):
@@ -151,9 +149,8 @@ def test_a_video_is_searched_by_ranges(site: WholeStack, page: Page) -> None:
 
 
 def range_start(fields: dict[str, str]) -> int:
-    """Where the range of a request begins; -1 for none."""
-    text = fields.get("Range", "")
-    return int(text.removeprefix("bytes=").partition("-")[0]) if text else -1
+    """The first byte that an answer has of its file."""
+    return int(fields.get("Content-Range", "bytes 0-").removeprefix("bytes ").partition("-")[0])
 
 
 def when(event: str, is_there: str) -> str:
@@ -216,7 +213,9 @@ def test_the_page_runs_no_script_from_elsewhere(page: Page) -> None:
     page.go(f"{SHOP}/shop/")
     assert fetched(page, f"{WAREHOUSE}/stock/today") == {"error": "TypeError"}
     blocked = """new Promise(done => {
-        addEventListener("securitypolicyviolation", event => done(event.effectiveDirective))
+        addEventListener("securitypolicyviolation", event => {
+            if (event.effectiveDirective.startsWith("script-src")) done(event.effectiveDirective)
+        })
         const script = document.createElement("script")
         script.textContent = "window.isForeign = true"
         document.body.append(script)

@@ -1,7 +1,7 @@
 """The kinds of value settings take: counts, sizes in bytes, durations in seconds, choices, texts.
 
-Reading is strict: what int() or float() would forgive ("1_000", " 8", "+8", "nan") is an error here. Lists are
-in setting_lists.py.
+Reading is strict: what int() or float() would forgive ("1_000", " 8", "+8", "nan") is an error here.
+Lists are in setting_lists.py.
 """
 
 from __future__ import annotations

@@ -111,6 +111,8 @@ class Supervisor:
         self._failure: Message | None = None
         self._aborted = 0
         self._is_handed_over = False
+        # Of the supervisor that took over; None while it lives.
+        self._exit_code_of_next: int | None = None
         self._sources: ReloadWatch | None = None
 
     def run(self) -> int:
@@ -206,10 +208,10 @@ class Supervisor:
     def _end_if_all_is_done(self) -> None:
         if self.generations or not (self.is_stopping or self._failure is not None):
             return
-        if self._is_handed_over and os.getpid() == 1:
+        if self._is_handed_over and os.getpid() == 1 and self._exit_code_of_next is None:
             # The container lives as long as process 1: it stays, and stands in front of the new supervisor.
             return
-        self._exit_code = EXIT_ABORTED if self._aborted else EXIT_DONE
+        self._exit_code = self._exit_code_of_next or (EXIT_ABORTED if self._aborted else EXIT_DONE)
         for call in self._when_stopped:
             call(self._aborted)
 
@@ -251,7 +253,7 @@ class Supervisor:
 
     def _take_signals(self) -> None:
         for number in self._signals.take():
-            if self._is_handed_over and number != signal.SIGCHLD:
+            if self._is_handed_over and self._exit_code_of_next is None and number != signal.SIGCHLD:
                 os.kill(self.upgrader.pid, number)
             else:
                 self._obey(number)
@@ -291,7 +293,9 @@ class Supervisor:
             for generation in list(self.generations):
                 generation.process_has_ended(pid, reason, is_clean=status == 0)
             if self._is_handed_over and pid == self.upgrader.pid:
-                self._exit_code = os.waitstatus_to_exitcode(status) % 256
+                # What we have not finished goes on.
+                self._exit_code_of_next = os.waitstatus_to_exitcode(status) % 256
+                self._end_if_all_is_done()
 
     # -- what operators ask for ---------------------------------------------------------------------
 

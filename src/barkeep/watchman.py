@@ -81,13 +81,20 @@ class Watchman:
         workers = [w for w in self._supervisor.workers_by_slot() if w.state in (SERVING, DRAINING)]
         self._stalled &= {worker.pid for worker in workers}
         for worker in workers:
-            is_stalled = self._supervisor.places.scoreboard.state(worker.place) == "stalled"
-            if is_stalled and worker.pid not in self._stalled:
+            if self._is_stalled(worker) and worker.pid not in self._stalled:
                 self._stalled.add(worker.pid)
                 # Its own I/O thread has answered what it had; now tell why, and put another in its place.
                 StackRequest(self._supervisor.loop, worker, functools.partial(self._end_stalled, worker))
 
+    def _is_stalled(self, worker: WorkerProcess) -> bool:
+        return self._supervisor.places.scoreboard.state(worker.place) == "stalled"
+
     def _end_stalled(self, worker: WorkerProcess, stacks: str) -> None:
+        if not self._is_stalled(worker):
+            # It came back while its stacks were read: what has a place in it now may go on.
+            self._stalled.discard(worker.pid)
+            self._supervisor.log.warning(f"{worker} stood still for a while\n{stacks.rstrip()}")
+            return
         self._supervisor.log.error(
             f"{worker} is killed: Python does not run in it any more\n{stacks.rstrip()}"
         )

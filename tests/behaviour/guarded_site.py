@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from barkeep.middleware.basic_auth import BasicAuth
 from barkeep.middleware.bearer_auth import BearerAuth
 from barkeep.middleware.forwarded import Forwarded
+from barkeep.middleware.https_redirect import HttpsRedirect
 from barkeep.middleware.proxy import Proxy
 from barkeep.middleware.rate_limit import RateLimit
 from barkeep.middleware.stack import stack
@@ -42,6 +43,7 @@ def __getattr__(name: str) -> WSGIApplication:
     return stack(
         inner,
         Forwarded(believe="x-forwarded-for,x-forwarded-proto"),
+        HttpsRedirect(except_paths="/limited,/private,/api,/up,/down"),
         RateLimit("2/hour", key="address,path", paths="/limited"),
         Throttle(4, key="path", queue=4, rate="1GiB"),
         BasicAuth(lambda user, password: (user, password) == ("ada", "lovelace"), paths="/private"),

@@ -50,6 +50,11 @@ def test_the_client_is_the_one_the_proxy_tells(port: int) -> None:
     assert "HTTP_X_FORWARDED_FOR" not in environ
 
 
+def test_http_is_sent_to_https(port: int) -> None:
+    got = Got(port, "/a%20b?c", Host="guarded.example", X_Forwarded_Proto="http")
+    assert (got.status, got.headers["Location"]) == (308, "https://guarded.example/a%20b?c")
+
+
 def test_each_client_has_a_limit_of_its_own(port: int, request: pytest.FixtureRequest) -> None:
     path = f"/limited/{request.node.name}"
     statuses = [Got(port, path, X_Forwarded_For=client).status for client in ("203.0.113.1",) * 3]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 from typing import TYPE_CHECKING
 
@@ -69,3 +70,26 @@ def test_worker_ends_when_its_supervisor_is_killed(spawn: Spawn, connect: Connec
     assert client.answer().body == b"let go"
     # The log ends when the last process that holds it has ended.
     server.wait()
+
+
+def test_old_supervisor_finishes_what_it_began_when_the_new_one_ends_before(
+    spawn: Spawn, connect: Connect, gate: Gate
+) -> None:
+    server = spawn()
+    client = connect(server.address())
+    client.get("/gate")
+    gate.wait_for(1)
+    server.send(signal.SIGUSR2)
+    new = int(server.wait_for_log("a new supervisor starts as process").split()[-1])
+    server.wait_for_log("serves now; finishing what was begun")
+    os.kill(new, signal.SIGTERM)
+    # The end of the one that now serves is the end of its descriptor.
+    ended = os.pidfd_open(new)
+    select.select([ended], [], [])
+    os.close(ended)
+    # What it does about that is done before it looks at this.
+    server.send(signal.SIGUSR1)
+    gate.open()
+    assert client.answer().body == b"let go"
+    assert server.wait() == 0
+    assert not [line for line in server.log if "the supervisor has gone" in line]

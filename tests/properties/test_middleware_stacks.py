@@ -12,55 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barkeep.lint import Lint
-from barkeep.middleware.access_log import AccessLog
-from barkeep.middleware.allowed_hosts import AllowedHosts
-from barkeep.middleware.basic_auth import BasicAuth
-from barkeep.middleware.compress import Compress
-from barkeep.middleware.cors import Cors
-from barkeep.middleware.forwarded import Forwarded
-from barkeep.middleware.https_redirect import HttpsRedirect
-from barkeep.middleware.max_body import MaxBody
-from barkeep.middleware.mount import Mount
-from barkeep.middleware.proxy import Proxy
-from barkeep.middleware.rate_limit import RateLimit
-from barkeep.middleware.request_id import RequestId, current_request_id
-from barkeep.middleware.security_headers import SecurityHeaders
-from barkeep.middleware.server_timing import ServerTiming
+from barkeep.middleware.request_id import current_request_id
 from barkeep.middleware.stack import wrapped
-from barkeep.middleware.static import Static
-from barkeep.middleware.throttle import Throttle
-from barkeep.middleware.timeout import Timeout
-from tests.apps import answering
 from tests.middleware_cases import Tracked, call, decoded, make_environ
+from tests.middleware_pieces import PIECES
 from tests.properties.profile import PROPERTY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from barkeep.middleware.registry import Piece
-
-PIECES: dict[str, Callable[[], Piece]] = {
-    "accesslog": lambda: AccessLog("/dev/null", format="json"),
-    "allowedhosts": lambda: AllowedHosts("*.example"),
-    "compress": lambda: Compress(minimum_bytes=0),
-    "compress from 20 bytes": lambda: Compress("gzip", minimum_bytes=20),
-    "cors": lambda: Cors("https://a.example"),
-    "basicauth": lambda: BasicAuth(lambda _user, _password: False, paths="/elsewhere"),
-    "forwarded": lambda: Forwarded(),
-    "httpsredirect": lambda: HttpsRedirect(),
-    "maxbody": lambda: MaxBody(0),
-    "mount": lambda: Mount({"/elsewhere": answering(b"elsewhere")}),
-    "proxy": lambda: Proxy("/elsewhere=http://127.0.0.1:9"),
-    "ratelimit": lambda: RateLimit("1000000/second", fields="all"),
-    "requestid": lambda: RequestId(),
-    "securityheaders": lambda: SecurityHeaders(csp="script-src 'nonce-{nonce}'"),
-    "servertiming": lambda: ServerTiming(),
-    "static": lambda: Static("/elsewhere=/dev"),
-    "throttle": lambda: Throttle(1, queue=0),
-    "throttle to a rate": lambda: Throttle(rate="1TiB"),
-    "timeout": lambda: Timeout("5s"),
-}
 
 # What lint says of the applications here: that write() is there for old code only.
 NOT_THEIRS = ("BK214",)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import functools
 import json
 import re
-import time
+from time import gmtime, perf_counter, strftime, time
 
 from ..setting_kinds import choice, plain_text
 from .base import Middleware, Option
 from .fields import field
 from .log_file import LogFile
-from .paths import full_path
 from .response import when_closed
 
 TYPE_CHECKING = False
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from .fields import Headers
 
     Line = Callable[["_Answer"], str]
 
@@ -30,29 +31,51 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 
 
 class _Answer:
-    """What one line tells. Counts the bytes of a body that goes through it."""
+    """What one line tells. Stands for start_response and write(), and counts the bytes that go through it.
 
-    __slots__ = ("begun_at_s", "begun_s", "body_bytes", "environ", "headers", "iterator", "request", "status")
+    One object instead of a closure for each saves a third of what a line costs.
+    """
 
-    def __init__(self, environ: WSGIEnvironment) -> None:
+    # What a server answers for an application that fails before its head.
+    status = "500"
+    headers: Headers = []  # noqa: RUF012 - replaced, never changed
+    body_bytes = 0
+    write: Callable[[bytes], object]
+    iterator: Iterator[bytes]
+
+    def __init__(self, environ: WSGIEnvironment, start_response: StartResponse) -> None:
         # Taken before: a Mount inside moves the path.
-        query = environ.get("QUERY_STRING", "")
-        path = full_path(environ) + ("?" + query if query else "")
+        path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+        if query := environ.get("QUERY_STRING"):
+            path = f"{path}?{query}"
         self.request = (environ["REQUEST_METHOD"], path, environ.get("SERVER_PROTOCOL", ""))
         self.environ = environ
-        self.begun_at_s = time.time()
-        self.begun_s = time.perf_counter()
-        # What a server answers for an application that fails before its head.
-        self.status = "500"
-        self.body_bytes = 0
-        self.headers: list[tuple[str, str]] = []
-        self.iterator: Iterator[bytes] = iter(())
+        self.start_response = start_response
+        self.begun_at_s = time()
+        self.begun_s = perf_counter()
+
+    def start(self, status: str, headers: Headers, exc_info: Any = None) -> Callable[[bytes], object]:
+        """As start_response."""
+        self.status, self.headers = status[:3], headers
+        if exc_info is None:
+            self.write = self.start_response(status, headers)
+            return self.counted_write
+        try:
+            self.write = self.start_response(status, headers, exc_info)
+        finally:
+            exc_info = None  # a circle of frames and traceback would keep all of it alive
+        return self.counted_write
+
+    def counted_write(self, data: bytes) -> None:
+        """As write()."""
+        self.write(data)
+        self.body_bytes += len(data)
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
-        chunk = next(self.iterator)
+        chunk: bytes = next(self.iterator)
         self.body_bytes += len(chunk)
         return chunk
 
@@ -79,41 +102,25 @@ class AccessLog(Middleware):
         line: Line = _combined if self.format == "combined" else _json
 
         def logged(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-            answer = _Answer(environ)
-
-            def start(
-                status: str, headers: list[tuple[str, str]], *exc_info: Any
-            ) -> Callable[[bytes], object]:
-                answer.status, answer.headers = status[:3], headers
-                try:
-                    write = start_response(status, headers, *exc_info)
-                finally:
-                    exc_info = ()  # a circle of frames and traceback would keep all of it alive
-
-                def counted_write(data: bytes) -> None:
-                    write(data)
-                    answer.body_bytes += len(data)
-
-                return counted_write
-
-            def tell() -> None:
-                log.write(line(answer))
-
+            answer = _Answer(environ, start_response)
             try:
-                iterable = application(environ, start)
+                iterable = application(environ, answer.start)
             except BaseException:
-                tell()
+                log.write(line(answer))
                 raise
-            return when_closed(_with_count(iterable, answer), environ, tell)
+            if type(iterable) is list or type(iterable) is tuple:
+                # The application has done its part, and nobody will call close().
+                for chunk in iterable:
+                    answer.body_bytes += len(chunk)
+                log.write(line(answer))
+                return iterable
+            return when_closed(_with_count(iterable, answer), environ, lambda: log.write(line(answer)))
 
         return logged
 
 
 def _with_count(iterable: Iterable[bytes], answer: _Answer) -> Iterable[bytes]:
     """The body, as it is where its size can be told without counting chunks."""
-    if type(iterable) is list or type(iterable) is tuple:
-        answer.body_bytes += sum(map(len, iterable))
-        return iterable
     if type(iterable) is answer.environ.get("wsgi.file_wrapper"):
         # It is never read here: the server sends it. Its size is what the application said.
         told = field(answer.headers, "content-length")
@@ -140,8 +147,8 @@ def _do_nothing() -> None:
 # Many lines tell the same second.
 @functools.lru_cache(maxsize=4)
 def _moment(second: int) -> str:
-    now = time.gmtime(second)
-    return f"{now.tm_mday:02}/{MONTHS[now.tm_mon - 1]}/{now.tm_year}:" + time.strftime("%H:%M:%S", now)
+    now = gmtime(second)
+    return f"{now.tm_mday:02}/{MONTHS[now.tm_mon - 1]}/{now.tm_year}:" + strftime("%H:%M:%S", now)
 
 
 def _escaped(text: str) -> str:
@@ -150,43 +157,47 @@ def _escaped(text: str) -> str:
 
 
 def _combined(answer: _Answer) -> str:
-    environ = answer.environ
-    texts = [
-        *answer.request,
-        environ.get("HTTP_REFERER") or "-",
-        environ.get("HTTP_USER_AGENT") or "-",
-        environ.get("REMOTE_USER") or "-",
-        environ.get("REMOTE_ADDR") or "-",
-    ]
-    if NOT_PLAIN.search("".join(texts)) is not None:
-        texts = list(map(_escaped, texts))
-    method, path, protocol, referer, agent, user, client = texts
-    user = user.replace(" ", "\\x20")
+    get = answer.environ.get
+    method, path, protocol = answer.request
+    referer, agent = get("HTTP_REFERER") or "-", get("HTTP_USER_AGENT") or "-"
+    user, client = get("REMOTE_USER") or "-", get("REMOTE_ADDR") or "-"
+    told = f"{method}{path}{protocol}{referer}{agent}{user}{client}"
+    # As NOT_PLAIN, in a tenth of its time.
+    if not (told.isascii() and told.isprintable()) or '"' in told or "\\" in told:
+        texts = (method, path, protocol, referer, agent, user, client)
+        method, path, protocol, referer, agent, user, client = map(_escaped, texts)
+    if " " in user:
+        user = user.replace(" ", "\\x20")
     return (
         f"{client} - {user} "
         f'[{_moment(int(answer.begun_at_s))} +0000] "{method} {path} {protocol}" '
         f"{answer.status} {'-' if answer.body_bytes < 0 else answer.body_bytes} "
-        f'"{referer}" "{agent}" {(time.perf_counter() - answer.begun_s) * 1000:.1f}\n'
+        f'"{referer}" "{agent}" {(perf_counter() - answer.begun_s) * 1000:.1f}\n'
     )
 
 
+@functools.lru_cache(maxsize=4)
+def _json_moment(second: int) -> str:
+    return strftime("%Y-%m-%dT%H:%M:%SZ", gmtime(second))
+
+
+# ASCII only, so that no byte of a peer reaches a terminal as it is.
+_quoted = json.encoder.encode_basestring_ascii
+
+
 def _json(answer: _Answer) -> str:
-    environ = answer.environ
+    # Written out: json.dumps makes an encoder for each line, and costs three times as much.
+    get = answer.environ.get
     method, path, protocol = answer.request
-    told = {
-        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(answer.begun_at_s)),
-        "client": environ.get("REMOTE_ADDR", ""),
-        "user": environ.get("REMOTE_USER", ""),
-        "method": method,
-        "path": path,
-        "protocol": protocol,
-        "host": environ.get("HTTP_HOST", ""),
-        "status": int(answer.status) if answer.status.isdigit() else answer.status,
-        "bytes": None if answer.body_bytes < 0 else answer.body_bytes,
-        "duration_ms": round((time.perf_counter() - answer.begun_s) * 1000, 1),
-        "referer": environ.get("HTTP_REFERER", ""),
-        "user_agent": environ.get("HTTP_USER_AGENT", ""),
-        "request_id": environ.get("barkeep.request_id", ""),
-    }
-    # ASCII only, so that no byte of a peer reaches a terminal as it is.
-    return json.dumps(told, separators=(",", ":")) + "\n"
+    told = answer.status
+    status = int(told) if told.isascii() and told.isdigit() else _quoted(told)
+    return (
+        f'{{"time":"{_json_moment(int(answer.begun_at_s))}","client":{_quoted(get("REMOTE_ADDR") or "")},'
+        f'"user":{_quoted(get("REMOTE_USER") or "")},"method":{_quoted(method)},"path":{_quoted(path)},'
+        f'"protocol":{_quoted(protocol)},"host":{_quoted(get("HTTP_HOST") or "")},"status":{status},'
+        f'"bytes":{"null" if answer.body_bytes < 0 else answer.body_bytes},'
+        f'"duration_ms":{(perf_counter() - answer.begun_s) * 1000:.1f},'
+        f'"referer":{_quoted(get("HTTP_REFERER") or "")},'
+        f'"user_agent":{_quoted(get("HTTP_USER_AGENT") or "")},'
+        f'"request_id":{_quoted(get("barkeep.request_id") or "")}}}\n'
+    )

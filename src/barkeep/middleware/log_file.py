@@ -3,6 +3,7 @@ away."""
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
@@ -28,12 +29,13 @@ class LogFile:
         self._path = path
         # Guards the descriptor while it changes; writes of one line need no lock (O_APPEND).
         self._lock = threading.Lock()
-        self._look_again_at_s = 0.0
+        # Standard output is never another file.
+        self._look_again_at_s = math.inf if path == STANDARD_OUTPUT else 0.0
         self._descriptor = sys.stdout.fileno() if path == STANDARD_OUTPUT else self._open()
 
     def write(self, line: str) -> None:
         """Add one line, with its end, in one system call."""
-        if self._path != STANDARD_OUTPUT and time.monotonic() >= self._look_again_at_s:
+        if time.monotonic() >= self._look_again_at_s:
             self._follow()
         try:
             os.write(self._descriptor, line.encode("ascii", "backslashreplace"))

@@ -198,6 +198,18 @@ def test_json_line_is_an_object(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("status", "told"), [("099 Odd", 99), ("\u0661\u0661\u0661 Odd", "\u0661\u0661\u0661")]
+)
+def test_json_line_is_an_object_whatever_is_in_it(tmp_path: Path, status: str, told: object) -> None:
+    environ = make_environ('/"\\\u00ff\n', HTTP_USER_AGENT='{"a": "b"}\u2028', QUERY_STRING='"')
+    call(AccessLog(str(tmp_path / "log"), format="json")(answering(b"", status=status)), environ)
+    [line] = lines(tmp_path)
+    found = json.loads(line)
+    assert (found["path"], found["user_agent"]) == ('/"\\\u00ff\n?"', '{"a": "b"}\u2028')
+    assert (found["status"], found["user"]) == (told, "")
+
+
+@pytest.mark.parametrize(
     ("body", "counted"), [([b"ab", b"c"], 3), (Tracked([b"ab", b"c"]), 3), (iter([b"abc"]), 3)]
 )
 def test_bytes_are_counted_in_each_form_of_body(body: Iterable[bytes], counted: int, tmp_path: Path) -> None:
