@@ -1,4 +1,4 @@
-"""Benchmark application - Django with its admin, sessions and templates: about what a small real site imports."""
+"""Benchmark application - Django with its admin, sessions and templates: what a small real site imports."""
 
 import django
 from django.conf import settings

@@ -52,6 +52,7 @@ class Generation:
         self.is_serving = False
         self._is_gone = False
         self.is_ending = False
+        self._is_lame_duck = False
         # Workers that did not finish what they had begun.
         self.aborted = 0
         self.on_ready: Callable[[Generation], None] = _ignore
@@ -131,6 +132,11 @@ class Generation:
         replacement.when_settled = done
         return None
 
+    def be_lame_duck(self) -> None:
+        """Go on as before, but say that nothing new is wanted; also workers that are started from now on."""
+        self._is_lame_duck = True
+        self.tell_all("lame_duck")
+
     def drain(self, why: str, timeout_s: float) -> None:
         """Let every worker finish what it has begun, and end."""
         self.is_ending = True
@@ -188,7 +194,7 @@ class Generation:
 
     def _has_loaded(self, worker: WorkerProcess) -> None:
         if self.is_serving:
-            worker.tell("serve")
+            self._tell_to_serve(worker)
         elif len(self.workers) == self.wanted and all(w.state == LOADED for w in self.workers):
             # Not before now: a crash in its first moments must not cost a request.
             self._trial_ends(self._settle_s, self._begin_to_serve)
@@ -196,7 +202,13 @@ class Generation:
     def _begin_to_serve(self) -> None:
         self.is_serving = True
         self._trial_ends(self.settings.ready_timeout, self._too_slow)
-        self.tell_all("serve")
+        for worker in self.workers:
+            self._tell_to_serve(worker)
+
+    def _tell_to_serve(self, worker: WorkerProcess) -> None:
+        worker.tell("serve")
+        if self._is_lame_duck:
+            worker.tell("lame_duck")
 
     def _now_serves(self, worker: WorkerProcess) -> None:
         replaced, worker.replaces = worker.replaces, None

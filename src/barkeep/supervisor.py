@@ -322,7 +322,7 @@ class Supervisor:
         if self.settings.lame_duck and self.generations:
             self.log.info(f"accepting for {self.settings.lame_duck:g} s more (--lame-duck)")
             for generation in self.generations:
-                generation.tell_all("lame_duck")
+                generation.be_lame_duck()
             self.loop.after(self.settings.lame_duck, self._drain_all)
         else:
             self._drain_all()

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 import barkeep
-from barkeep import cgi, cli, server
+from barkeep import cgi, cli, server, supervisor, worker
 from barkeep._engine import ACCESS_LOG_FIELDS
 from barkeep.commands import COMMANDS
 from barkeep.hooks import NAMES as HOOK_NAMES
@@ -285,9 +285,15 @@ def test_access_log_page_lists_the_fields_that_the_engine_has() -> None:
 def test_exit_codes_page_lists_the_codes_that_there_are() -> None:
     modules = (cli, server)
     codes = {getattr(module, name) for module in modules for name in vars(module) if name.startswith("EXIT_")}
-    page = text_of("docs/reference/signals-and-exit-codes.md")
+    page = text_of("docs/reference/exit-codes.md")
     listed = {int(row[0]) for row in rows_of_table(page) if row[0].isdigit()}
     assert listed == codes
+
+
+def test_signals_page_lists_the_signals_that_each_process_handles() -> None:
+    server_part, worker_part = text_of("docs/reference/signals.md").split("## To one worker")
+    for part, handled in ((server_part, supervisor.HANDLED), (worker_part, worker.HANDLED)):
+        assert {number.name for number in handled} - set(re.findall(r"SIG\w+", part)) == set()
 
 
 def test_control_page_lists_the_commands_that_there_are() -> None:
