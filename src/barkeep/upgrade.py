@@ -141,11 +141,15 @@ class Upgrader:
     def stop(self) -> None:
         """We are to stop: so is the one that was to take our place."""
         if self._channel is not None:
-            os.kill(self.pid, signal.SIGTERM)
+            try:
+                # It ends its workers, too, which have nothing to finish.
+                os.kill(self.pid, signal.SIGTERM)
+            except ProcessLookupError:
+                # Its end has been seen, and not been heard of yet.
+                pass
 
     def _too_slow(self) -> None:
-        # It ends its workers, too, which have nothing to finish.
-        os.kill(self.pid, signal.SIGTERM)
+        self.stop()
         self._fail("the new supervisor was not ready in time.")
 
     def _fail(self, why: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.behaviour.clients import CutShortError
 from tests.behaviour.deployments import WITH_GATES, Deployment, good
 from tests.behaviour.load import Load
-from tests.behaviour.processes import children_of, wait_until
+from tests.behaviour.processes import wait_until
 
 if TYPE_CHECKING:
     from tests.behaviour.gates import Gate
@@ -175,25 +175,3 @@ def test_grandchild_outlives_its_worker_and_is_reaped(
     gate.open()
     wait_until(lambda: len(server.workers()) == 1)
     assert server.stop() == 1
-
-
-def is_pid_namespace_allowed() -> bool:
-    return os.system("unshare --pid --fork --kill-child true 2>/dev/null") == 0
-
-
-@pytest.mark.skipif(not is_pid_namespace_allowed(), reason="no new PID namespace is allowed here")
-def test_as_process_1_it_reaps_and_obeys_signals(
-    deployment: Deployment, connect: Connect, gate: Gate
-) -> None:
-    deployment.write(WITH_GRANDCHILD)
-    unshare = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
-    server = deployment.start("--pid-file", "pid", before=unshare, GATE=gate.path)
-    address = server.address()
-    assert (deployment.directory / "pid").read_text() == "1\n"
-    assert connect(address).ask().body == b"left one"
-    gate.wait_for(1)
-    gate.close()
-    (process_1,) = server.workers()
-    wait_until(lambda: len(children_of(process_1)) == 1)
-    os.kill(process_1, signal.SIGTERM)
-    assert server.wait() == 0

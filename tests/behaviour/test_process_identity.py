@@ -163,3 +163,36 @@ def test_usr1_has_the_access_log_opened_again(deployment: Deployment, connect: C
     # A line that is on its way when the log is opened again may come to either file, but to one.
     both = log.read_text() + (deployment.directory / "rotated").read_text()
     assert (both.count("/before"), both.count("/after")) == (1, seen)
+
+
+@pytest.mark.parametrize("preload", [(), ("--preload",)], ids=["plain", "preload"])
+def test_slot_of_a_worker_stays_when_it_is_replaced_and_is_in_the_environ(
+    deployment: Deployment, connect: Connect, preload: tuple[str, ...]
+) -> None:
+    deployment.write(
+        "import barkeep\n"
+        "def app(environ, start_response):\n"
+        "    start_response('200 OK', [])\n"
+        "    return [repr((environ['barkeep.worker_slot'], barkeep.worker_slot())).encode()]\n"
+    )
+    server = deployment.start("--workers", "2", *preload)
+    address = server.address()
+    seen: set[bytes] = set()
+    for slot in (0, 1):
+        assert deployment.command("recycle", slot=slot)["code"] == 0
+    while len(seen) < 2:
+        seen.add(connect(address).ask("/", "Connection: close").body)
+    assert seen == {b"(0, 0)", b"(1, 1)"}
+    assert server.stop() == 0
+
+
+def test_workers_auto_is_one_per_usable_cpu(deployment: Deployment) -> None:
+    usable = len(os.sched_getaffinity(0))
+    server = deployment.start("--workers", "auto")
+    assert "workers: " in server.wait_for_log(f"--workers auto would be {usable} here")
+    assert len(deployment.status()["workers"]) == usable
+    assert server.stop() == 0
+    one = min(os.sched_getaffinity(0))
+    server = deployment.start("--workers", "auto", before=("taskset", "-c", str(one)))
+    assert "workers: 1, " in server.wait_for_log("--workers auto would be 1 here")
+    assert server.stop() == 0

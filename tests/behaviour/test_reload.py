@@ -13,6 +13,7 @@ import pytest
 
 from tests.behaviour.deployments import WITH_GATES, Deployment, good
 from tests.behaviour.load import Load
+from tests.behaviour.processes import wait_until
 
 if TYPE_CHECKING:
     from tests.behaviour.clients import Address
@@ -48,6 +49,14 @@ def preload(request: pytest.FixtureRequest) -> tuple[str, ...]:
     """Options: each test that wants them runs with and without."""
     options: tuple[str, ...] = request.param
     return options
+
+
+def is_watching(pid: int) -> bool:
+    """Whether a process has asked the kernel to tell it of files (inotify(7), /proc/PID/fdinfo)."""
+    try:
+        return any("inotify wd:" in file.read_text() for file in Path(f"/proc/{pid}/fdinfo").iterdir())
+    except OSError:
+        return False
 
 
 def version_of(connect: Connect, address: Address) -> str:
@@ -349,4 +358,26 @@ def test_stop_during_a_reload_ends_both_generations(
     deployment.write(SLOW_TO_LOAD + good("never"))
     server.send(signal.SIGHUP)
     gate.wait_for(1)
+    assert server.stop() == 0
+
+
+def test_with_reload_an_edit_is_loaded_and_a_slip_keeps_the_last_good_version(
+    deployment: Deployment, connect: Connect
+) -> None:
+    pytest.importorskip("watchfiles")
+    server = deployment.start("--reload")
+    address = server.address()
+    # An edit before somebody watches would not be seen.
+    wait_until(lambda: any(is_watching(pid) for pid in server.workers()))
+    deployment.write(good("second"))
+    assert "site_under_test.py" in server.wait_for_log("changed: ")
+    server.wait_for_log("generation 2 serves")
+    wait_for_version(connect, address, "second")
+    deployment.write("1 / 0")
+    server.wait_for_log("reload failed, nothing has changed")
+    server.wait_for_log("ZeroDivisionError")
+    assert version_of(connect, address) == "second"
+    deployment.write(good("third"))
+    server.wait_for_log("serves")
+    wait_for_version(connect, address, "third")
     assert server.stop() == 0
