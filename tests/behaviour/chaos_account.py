@@ -40,6 +40,7 @@ class Account:
     def faults(self) -> list[str]:
         """What cannot be accounted for; empty when all is well."""
         faults = list(self._others)
+        faults += [line for line in self.log if "this is a bug in barkeep" in line]
         faults += [f"{fate}" for fate in self.fates if fate.outcome == WRONG]
         faults += [f"lost with no worker: {fate}" for fate in self.fates if self._is_inexplicable(fate)]
         faults += [
