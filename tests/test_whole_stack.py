@@ -91,6 +91,23 @@ def test_the_settings_name_every_middleware_in_a_good_order(site: WholeStack) ->
     assert [name.lower() for name in printed] == named
 
 
+@pytest.mark.parametrize(
+    ("target", "paths"),
+    [
+        ("shop:app", ["/api/drinks", "/api/orders", "/api/pour?drops=5"]),
+        ("labels:application", ["/x.svg"]),
+        ("warehouse:application", ["/", "/stock/x"]),
+    ],
+)
+def test_barkeep_lint_finds_nothing_in_its_applications(
+    site: WholeStack, target: str, paths: list[str]
+) -> None:
+    words = [sys.executable, "-m", "barkeep", "lint", target, "--fail-on", "advice"]
+    words += [word for path in paths for word in ("--path", path)]
+    linted = subprocess.run(words, cwd=site.directory, env=clean_environ(), capture_output=True, text=True)
+    assert (linted.returncode, linted.stdout.partition(" in ")[0]) == (0, f"{target}: no findings")
+
+
 def test_each_answer_has_an_id_that_the_log_has_too(site: WholeStack, ask: Asks) -> None:
     got = ask("/api/orders?id", X_Request_ID="visit-17")
     assert got.fields["x-request-id"] == "visit-17"
@@ -181,6 +198,7 @@ def test_the_upstream_gets_a_stream_and_gives_it_back(ask: Asks) -> None:
     piece = bytes(range(256)) * 256
     got = ask("/stock/echo", "POST", (piece for _number in range(100)))
     assert (got.status, got.body) == (200, piece * 100)
+    assert ask("/stock/echo", "POST", piece * 3).body == piece * 3
     assert got.fields["via"].startswith("1.1 ")
     told = ask("/stock/a%2Fb?c", X_Forwarded_For="203.0.113.9").body
     assert told.endswith(b" for 203.0.113.9\n")

@@ -38,5 +38,11 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
 
 def pieces(environ: WSGIEnvironment) -> Iterator[bytes]:
     """The body of the request, never more than a piece of it in memory."""
-    while piece := environ["wsgi.input"].read(PIECE_BYTES):
+    body, length = environ["wsgi.input"], environ.get("CONTENT_LENGTH")
+    if not length and environ.get("wsgi.input_terminated"):
+        # In chunks: nobody knows how many bytes, and the server ends the stream.
+        yield from iter(lambda: body.read(PIECE_BYTES), b"")
+    bytes_left = int(length or 0)
+    while bytes_left and (piece := body.read(min(PIECE_BYTES, bytes_left))):
+        bytes_left -= len(piece)
         yield piece

@@ -93,6 +93,10 @@ class Generation:
         for worker in self.workers:
             worker.close()
 
+    def makers(self) -> list[int]:
+        """Process ids of those that are needed to make workers, and are none."""
+        return self._nursery.launcher.processes()
+
     def serving(self) -> list[WorkerProcess]:
         """The workers that take requests."""
         return [worker for worker in self.workers if worker.state == SERVING]

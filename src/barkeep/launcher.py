@@ -146,6 +146,10 @@ class Launcher:
             stacks=stacks,
         )
 
+    def processes(self) -> list[int]:
+        """Process ids of those that are needed to make workers, and are none."""
+        return []
+
     def close(self) -> None:
         """No more workers will be asked for."""
 

@@ -76,7 +76,7 @@ class SupervisorCommands:
                 "generation": current.number if current else 0,
                 "listeners": [listener.url for listener in supervisor.listeners],
                 "workers_wanted": current.wanted if current else 0,
-                "memory_bytes": sum(memory.values()) if memory else None,
+                "memory_bytes": supervisor.watchman.other_bytes() + sum(memory.values()) if memory else None,
                 "memory_budget_bytes": supervisor.watchman.budget_bytes,
                 "last_reload": None if last is None else describe_outcome(last),
                 "workers": [

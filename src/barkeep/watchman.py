@@ -6,11 +6,12 @@ All that it knows of them stands in the scoreboard and in /proc. No worker is as
 from __future__ import annotations
 
 import functools
+import os
 import time
 
 from .cpus import choose_workers, usable_cpus
 from .launcher import DRAINING, SERVING
-from .memory import memory_limit_bytes, out_of_memory_kills, usage
+from .memory import group_bytes, memory_limit_bytes, out_of_memory_kills, usage
 from .recycling import Bounds, Reading, due
 from .stacks import StackRequest
 
@@ -57,6 +58,11 @@ class Watchman:
         pids = [worker.pid for worker in self._supervisor.workers_by_slot() if worker.pid]
         measured = {pid: usage(pid) for pid in pids}
         return {pid: used for pid, used in measured.items() if used is not None}
+
+    def other_bytes(self) -> int:
+        """Memory of the processes that are no workers: the supervisor and the zygotes."""
+        makers = [pid for generation in self._supervisor.generations for pid in generation.makers()]
+        return group_bytes([os.getpid(), *makers])
 
     def ran_out_of_memory(self) -> bool:
         """Whether the kernel has killed a process of ours for memory since this was last asked."""
@@ -110,7 +116,9 @@ class Watchman:
         if any(worker.replacement is not None or worker.state != SERVING for worker in current.workers):
             # One at a time, and none while another is missing.
             return
-        found = due(self._readings(current), self._bounds, self.budget_bytes)
+        # Workers of an older generation do not count: they are on their way out.
+        other_bytes = 0 if self.budget_bytes is None else self.other_bytes()
+        found = due(self._readings(current), self._bounds, self.budget_bytes, other_bytes)
         worker = current.in_slot(found[0]) if found is not None else None
         if found is not None and worker is not None:
             current.replace(worker, found[1])

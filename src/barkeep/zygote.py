@@ -172,6 +172,10 @@ class ZygoteLauncher(Launcher):
                     self.on_ended(message["pid"], message["status"])
         return messages is not None
 
+    def processes(self) -> list[int]:
+        """The zygote."""
+        return [self.pid] if self.pid else []
+
     def close(self) -> None:
         """The zygote ends; its workers go on, as children of the supervisor."""
         self.channel.close()

@@ -113,14 +113,14 @@ class Chaos:
 
     def kill_worker(self) -> None:
         """SIGKILL to one of the workers, whatever it is doing."""
-        pids = [int(worker["pid"]) for worker in self._status()["workers"] if worker["pid"]]
+        pids = self._workers()
         if pids:
             self._kill(self._chance.choice(pids))
 
     def kill_zygote(self) -> None:
         """SIGKILL to what the workers were forked from; without --preload there is none."""
         if self._is_preloading:
-            parents = {_parent_of(int(worker["pid"])) for worker in self._status()["workers"]}
+            parents = {_parent_of(pid) for pid in self._workers()}
             for pid in sorted(parents - {0, self._supervisor})[:1]:
                 self._kill(pid)
 
@@ -192,9 +192,13 @@ class Chaos:
             self._under_way.join(PATIENCE_S)
             assert not self._under_way.is_alive(), "a reload or an upgrade has no end"
 
-    def _status(self) -> dict[str, Any]:
-        data: dict[str, Any] = self.ask("status")["data"]
-        return data
+    def _workers(self) -> list[int]:
+        """Process ids of the workers."""
+        last = self.ask("status")
+        if last.get("code") != 0:
+            self._faults.append(f"there is no status: {last}")
+            return []
+        return [int(worker["pid"]) for worker in last["data"]["workers"] if worker["pid"]]
 
     def _kill(self, pid: int) -> None:
         before_s = time.time()

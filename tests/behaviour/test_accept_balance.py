@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import threading
 import time
@@ -119,17 +118,17 @@ def test_a_worker_that_stands_still_strands_no_connection(workers: Workers) -> N
     for _ in range(2):
         workers.start()
     wait_until_they_know_each_other(workers)
-    workers.processes[0].send(signal.SIGSTOP)
+    workers.processes[0].halt()
     # The kernel may wake the one that cannot come: the other looks by itself.
     ask_many(workers.address, 20, clients=1)
-    workers.processes[0].send(signal.SIGCONT)
+    workers.processes[0].go_on()
 
 
 def test_a_worker_that_is_killed_strands_no_connection(workers: Workers) -> None:
     for _ in range(2):
         workers.start()
     wait_until_they_know_each_other(workers)
-    workers.processes[0].send(signal.SIGKILL)
+    workers.processes[0].close()
     ask_many(workers.address, 200, clients=4)
     assert requests_of(workers)[1] == 200
 

@@ -44,6 +44,19 @@ def test_status_shows_every_worker(deployment: Deployment, connect: Connect) -> 
     assert server.stop() == 0
 
 
+@pytest.mark.parametrize("preload", [(), ("--preload",)])
+def test_memory_is_that_of_all_processes_not_only_of_the_workers(
+    deployment: Deployment, preload: tuple[str, ...]
+) -> None:
+    server = deployment.start(*preload)
+    server.address()
+    told = json.loads(deployment.barkeep("status", "--json").stdout)
+    others = told["memory_bytes"] - sum(worker["memory_bytes"] for worker in told["workers"])
+    # What a supervisor, and a zygote, cannot do without.
+    assert others > (2 if preload else 1) * 1024 * 1024
+    assert server.stop() == 0
+
+
 def test_control_socket_is_its_owners_alone(deployment: Deployment) -> None:
     server = deployment.start()
     server.address()

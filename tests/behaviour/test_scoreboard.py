@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -61,10 +60,10 @@ def test_a_worker_that_is_stopped_is_read_as_it_stood(workers: Workers, connect:
     client = connect(workers.address)
     client.get("/gate")
     gate.wait_for(1)
-    worker.send(signal.SIGSTOP)
+    worker.halt()
     [running] = exchanges(workers, "running")
     assert (running.target, workers.scoreboard.place(0).pid) == ("/gate", worker.pid)
-    worker.send(signal.SIGCONT)
+    worker.go_on()
 
 
 def test_requests_without_a_thread_are_queued_and_counted(
@@ -172,7 +171,7 @@ def test_the_heartbeat_goes_on_while_a_worker_has_nothing_to_do(workers: Workers
 def test_a_worker_says_that_it_drains(workers: Workers, connect: Connect, gate: Gate) -> None:
     worker = workers.start()
     wait_until(lambda: workers.scoreboard.place(0).state == "ready")
-    assert workers.scoreboard.place(0).is_accepting
+    wait_until(lambda: workers.scoreboard.place(0).is_accepting)
     client = connect(workers.address)
     client.get("/gate")
     gate.wait_for(1)

@@ -72,9 +72,14 @@ class WorkerProcess:
         self._stdin.flush()
         self.wait_for("done")
 
-    def send(self, number: signal.Signals) -> None:
-        """Send a signal."""
-        self._process.send_signal(number)
+    def halt(self) -> None:
+        """SIGSTOP; returns when it stands still."""
+        self._process.send_signal(signal.SIGSTOP)
+        os.waitpid(self.pid, os.WUNTRACED)
+
+    def go_on(self) -> None:
+        """SIGCONT."""
+        self._process.send_signal(signal.SIGCONT)
 
     def close(self) -> None:
         """Kill it."""

@@ -1,11 +1,12 @@
 //! Step 4 of 6 - one application thread's place at the queue: exchanges come out as Python objects.
 
 use crate::answer::Answer;
-use crate::dispatch::{Seat, Taken};
+use crate::dispatch::Taken;
 use crate::environ;
 use crate::exchange::{Body, Exchange, Run};
 use crate::response_writer::PyExchange;
 use crate::runner::Runner;
+use crate::seat::Seat;
 use crate::shared::Shared;
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyDict};

@@ -16,10 +16,10 @@ use crate::exchange::Exchange;
 use crate::lock;
 use crate::scoreboard::Scoreboard;
 use crate::scoreboard_layout as layout;
+use crate::seat::Seat;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
-use std::thread::Thread;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// A queue that nobody took from for so long has need of another thread. Several times a short application's call.
@@ -37,38 +37,6 @@ const LONGEST_WAY_NS: u64 = 2_000_000;
 /// The first look after a hand-over comes this soon, later ones each twice as late while nothing moves.
 const FIRST_LOOK: Duration = Duration::from_micros(100);
 const LAST_LOOK: Duration = Duration::from_millis(5);
-
-/// One thread while it waits to be called.
-#[derive(Default)]
-pub struct Seat {
-    thread: OnceLock<Thread>,
-    is_called: AtomicBool,
-    /// When it was called because the queue stood still; 0: called for another reason.
-    called_at_standstill_ns: AtomicU64,
-}
-
-impl Seat {
-    /// For the calling thread.
-    pub fn new() -> Arc<Seat> {
-        let seat = Seat::default();
-        seat.sit();
-        Arc::new(seat)
-    }
-
-    /// The calling thread is the one that waits here.
-    fn sit(&self) {
-        // Only the first counts: a seat is for one thread.
-        let _ = self.thread.set(std::thread::current());
-    }
-
-    fn call(&self, standstill_ns: u64) {
-        self.called_at_standstill_ns.store(standstill_ns, Ordering::Relaxed);
-        self.is_called.store(true, Ordering::Release);
-        if let Some(thread) = self.thread.get() {
-            thread.unpark();
-        }
-    }
-}
 
 /// The queue between the two kinds of thread. Bounded by the number of connections: each has one exchange at most.
 pub struct HandOver {
@@ -204,14 +172,14 @@ impl HandOver {
 
     /// Waits until the seat is called. Called without the GIL.
     pub fn wait(&self, seat: &Seat) {
-        while !seat.is_called.swap(false, Ordering::Acquire) {
+        while !seat.was_called() {
             std::thread::park();
         }
     }
 
     /// After a wait, once the GIL is held again: this thread is at the queue.
     pub fn arrived(&self, seat: &Seat) {
-        let called_ns = seat.called_at_standstill_ns.load(Ordering::Relaxed);
+        let called_ns = seat.called_at_standstill_ns();
         let now_ns = if called_ns == 0 { 0 } else { now_ns() };
         let finds_others_blocked = called_ns != 0 && now_ns.saturating_sub(called_ns) < PROMPT_NS;
         let mut waiting = lock(&self.waiting);
@@ -273,7 +241,7 @@ impl HandOver {
         }
         let began_ns = now_ns();
         let mut look = FIRST_LOOK;
-        while !self.io.is_called.swap(false, Ordering::Acquire) {
+        while !self.io.was_called() {
             std::thread::park_timeout(look);
             // Work goes on: a standstill from here on may be found a little later.
             look *= 4;
@@ -408,85 +376,5 @@ impl HandOver {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::connection::Peer;
-    use crate::deadlines::Deadline;
-    use crate::exchange::{Body, Times};
-    use crate::transport::Transport;
-    use barkeep_wire::Head;
-    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-
-    fn scoreboard() -> Arc<Scoreboard> {
-        Scoreboard::private().unwrap()
-    }
-
-    fn connection(token: u64) -> Arc<Connection> {
-        let (socket, _) =
-            socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::empty(), None).unwrap();
-        let peer = Peer { address: "".into(), port: None };
-        let deadline = Deadline::after(0, u64::MAX);
-        let record = scoreboard().open_record();
-        Arc::new(Connection::new(token, peer, 0, Transport::Plain(socket), deadline, record))
-    }
-
-    fn exchange(token: u64) -> Exchange {
-        let (connection, head) = (connection(token), Arc::new(Head::new()));
-        Exchange { connection, number: 1, head, body: Body::Empty, times: Times::default(), timeout_ms: 0 }
-    }
-
-    #[test]
-    fn nothing_is_held_while_the_io_thread_is_at_work() {
-        let hand_over = HandOver::new(false, scoreboard());
-        let mut held = Vec::new();
-        hand_over.push(&mut vec![exchange(0), exchange(1), exchange(2)], now_ns());
-        hand_over.give_way(&mut held);
-        assert!(!hand_over.hold(&connection(3)));
-        assert!(held.is_empty());
-    }
-
-    #[test]
-    fn whatever_is_held_is_given_back_when_nobody_takes_anything_any_more() {
-        let hand_over = HandOver::new(false, scoreboard());
-        hand_over.push(&mut (0..8).map(exchange).collect(), now_ns());
-        std::thread::scope(|scope| {
-            let io = scope.spawn(|| {
-                hand_over.enter_io();
-                let mut held = Vec::new();
-                while held.is_empty() {
-                    hand_over.give_way(&mut held);
-                }
-                held
-            });
-            // The application is stuck: nobody takes, and only the standstill brings the thread back.
-            let answered = connection(9);
-            while !hand_over.hold(&answered) {}
-            assert_eq!(io.join().unwrap().iter().map(|held| held.token).collect::<Vec<_>>(), [9]);
-        });
-    }
-
-    #[test]
-    fn whatever_is_held_is_given_back_when_a_quarter_is_left() {
-        let hand_over = HandOver::new(false, scoreboard());
-        std::thread::scope(|scope| {
-            let io = scope.spawn(|| {
-                hand_over.enter_io();
-                let (mut all, mut held) = (0, Vec::new());
-                while all < 100 {
-                    hand_over.push(&mut (0..8).map(exchange).collect(), now_ns());
-                    hand_over.give_way(&mut held);
-                    all += held.drain(..).count();
-                }
-                all
-            });
-            // An application thread that never waits: the queue moves, and calls the I/O thread back.
-            let mut count = 0;
-            while !io.is_finished() {
-                if let Some(exchange) = hand_over.take() {
-                    count += usize::from(hand_over.hold(&exchange.connection));
-                }
-            }
-            assert_eq!(io.join().unwrap(), count);
-        });
-    }
-}
+#[path = "dispatch_tests.rs"]
+mod tests;

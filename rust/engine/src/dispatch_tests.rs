@@ -1,0 +1,82 @@
+//! Step 4 of 6 - tests of the hand-over: whatever is held is given back.
+
+use super::*;
+use crate::connection::Peer;
+use crate::deadlines::Deadline;
+use crate::exchange::{Body, Times};
+use crate::transport::Transport;
+use barkeep_wire::Head;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+fn scoreboard() -> Arc<Scoreboard> {
+    Scoreboard::private().unwrap()
+}
+
+fn connection(token: u64) -> Arc<Connection> {
+    let (socket, _) =
+        socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::empty(), None).unwrap();
+    let peer = Peer { address: "".into(), port: None };
+    let deadline = Deadline::after(0, u64::MAX);
+    let record = scoreboard().open_record();
+    Arc::new(Connection::new(token, peer, 0, Transport::Plain(socket), deadline, record))
+}
+
+fn exchange(token: u64) -> Exchange {
+    let (connection, head) = (connection(token), Arc::new(Head::new()));
+    Exchange { connection, number: 1, head, body: Body::Empty, times: Times::default(), timeout_ms: 0 }
+}
+
+#[test]
+fn nothing_is_held_while_the_io_thread_is_at_work() {
+    let hand_over = HandOver::new(false, scoreboard());
+    let mut held = Vec::new();
+    hand_over.push(&mut vec![exchange(0), exchange(1), exchange(2)], now_ns());
+    hand_over.give_way(&mut held);
+    assert!(!hand_over.hold(&connection(3)));
+    assert!(held.is_empty());
+}
+
+#[test]
+fn whatever_is_held_is_given_back_when_nobody_takes_anything_any_more() {
+    let hand_over = HandOver::new(false, scoreboard());
+    hand_over.push(&mut (0..8).map(exchange).collect(), now_ns());
+    std::thread::scope(|scope| {
+        let io = scope.spawn(|| {
+            hand_over.enter_io();
+            let mut held = Vec::new();
+            while held.is_empty() {
+                hand_over.give_way(&mut held);
+            }
+            held
+        });
+        // The application is stuck: nobody takes, and only the standstill brings the thread back.
+        let answered = connection(9);
+        while !hand_over.hold(&answered) {}
+        assert_eq!(io.join().unwrap().iter().map(|held| held.token).collect::<Vec<_>>(), [9]);
+    });
+}
+
+#[test]
+fn whatever_is_held_is_given_back_when_a_quarter_is_left() {
+    let hand_over = HandOver::new(false, scoreboard());
+    std::thread::scope(|scope| {
+        let io = scope.spawn(|| {
+            hand_over.enter_io();
+            let (mut all, mut held) = (0, Vec::new());
+            while all < 100 {
+                hand_over.push(&mut (0..8).map(exchange).collect(), now_ns());
+                hand_over.give_way(&mut held);
+                all += held.drain(..).count();
+            }
+            all
+        });
+        // An application thread that never waits: the queue moves, and calls the I/O thread back.
+        let mut count = 0;
+        while !io.is_finished() {
+            if let Some(exchange) = hand_over.take() {
+                count += usize::from(hand_over.hold(&exchange.connection));
+            }
+        }
+        assert_eq!(io.join().unwrap(), count);
+    });
+}
