@@ -136,6 +136,14 @@ class ControlServer:
             self._log("warning", "a client of the control socket was cut: it does not read its answer")
             self._drop(client)
 
+    def dismiss(self, why: str) -> None:
+        """Answer everybody who still waits that it failed; nobody will hear more from this process."""
+        for client in list(self._clients.values()):
+            if client.reply is None:
+                self._refuse(client, CODE_FAILED, why)
+            else:
+                client.reply.finish(CODE_FAILED, error=why)
+
     def close(self) -> None:
         """Close all connections and the socket, and remove its path. Answers go as far as they went."""
         for client in list(self._clients.values()):

@@ -64,10 +64,11 @@ class Nursery:
         launcher = self.launcher
         if not isinstance(launcher, ZygoteLauncher) or launcher.pid != pid:
             return
+        # Nobody may be sent a signal by this number any more.
+        launcher.pid = 0
         if not self._is_closed:
             # Why it ended may still be unread.
             launcher.hear()
-        launcher.pid = 0
         self._leave()
         generation = self._generation
         if generation.is_on_trial:

@@ -134,6 +134,7 @@ class Supervisor:
             while self._exit_code is None:
                 self.loop.turn()
         if self.control is not None:
+            self.control.dismiss("the server has stopped meanwhile.")
             self.control.close()
         if self._sources is not None:
             self._sources.close()
@@ -353,6 +354,7 @@ class Supervisor:
         for listener in self.listeners:
             listener.disown()
         if self.control is not None:
+            self.control.dismiss("another supervisor has taken over meanwhile. Ask again.")
             self.control.listener.disown()
             self.control.abandon()
             self.loop.source = None

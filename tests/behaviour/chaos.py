@@ -103,10 +103,17 @@ class Chaos:
             client.settimeout(PATIENCE_S)
             client.connect(str(self._directory / "control.sock"))
             client.sendall(json.dumps({"command": command, "arguments": arguments}).encode() + b"\n")
-            lines = client.makefile("rb").read().splitlines()
+            received = b""
+            try:
+                while piece := client.recv(65536):
+                    received += piece
+            except TimeoutError:
+                self._faults.append(f"{command} had no end within {PATIENCE_S:g} s")
+        lines = received.splitlines()
         last: dict[str, Any] = json.loads(lines[-1]) if lines else {}
         if not last.get("done"):
             self._faults.append(f"{command} was not answered: {lines}")
+            return {"code": 1, "error": "", "data": {}}
         return last
 
     # -- what happens ---------------------------------------------------------------------------------

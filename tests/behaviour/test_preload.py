@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -209,3 +211,25 @@ def test_zygote_and_workers_end_when_the_supervisor_is_killed(
     gate.open()
     assert client.answer().body == b"whole"
     wait_until(lambda: not any(Path(f"/proc/{pid}/fd/0").exists() for pid in (zygote, worker)))
+
+
+def test_reload_is_answered_when_its_zygote_is_reaped_before_it_is_heard(
+    deployment: Deployment, gate: Gate
+) -> None:
+    server = deployment.start("--preload", GATE=gate.path)
+    server.address()
+    deployment.write(f"{WITH_GATES}wait_at(os.environ['GATE'])\nraise RuntimeError('on purpose')\n")
+    with ThreadPoolExecutor(1) as pool:
+        reload = pool.submit(deployment.command, "reload")
+        gate.wait_for(1)
+        ended = os.pidfd_open(children_of(server.pid)[-1])
+        server.send(signal.SIGSTOP)
+        gate.open()
+        select.select([ended], [], [])
+        os.close(ended)
+        server.send(signal.SIGCONT)
+        answer = reload.result()
+    assert answer["code"] == 1
+    assert "RuntimeError" in answer["error"]
+    assert server.stop() == 0
+    assert not [line for line in server.log if "this is a bug" in line]

@@ -6,6 +6,7 @@ import functools
 import os
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -217,3 +218,20 @@ def test_stop_during_an_upgrade_stops_both(deployment: Deployment, gate: Gate) -
     # The log ends when the last process that holds it has ended.
     assert server.wait() == 0
     assert has_ended(pid)
+
+
+def test_command_that_an_upgrade_overtakes_is_answered(
+    deployment: Deployment, gate: Gate, taken_over: list[int]
+) -> None:
+    server = deployment.start(GATE=gate.path)
+    server.address()
+    deployment.write(f"{WITH_GATES}wait_at(os.environ['GATE'])\n{good('never')}")
+    with ThreadPoolExecutor(1) as pool:
+        recycle = pool.submit(deployment.command, "recycle", slot=0)
+        gate.wait_for(1)
+        deployment.write(good("second"))
+        taken_over.append(deployment.command("upgrade")["data"]["pid"])
+        answer = recycle.result()
+    assert answer["code"] == 1
+    assert "another supervisor has taken over meanwhile" in answer["error"]
+    assert server.wait_unread() == 0
