@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from .launcher import DRAINING, GONE, LOADED, LOADING, SERVING
+from .launcher import DRAINING, GONE, LOADED, LOADING, SERVING, reason_of
 from .nursery import Nursery, delay_after_s
 
 TYPE_CHECKING = False
@@ -35,7 +35,7 @@ class Generation:
 
     make_launcher: called once, and again when a zygote has died.
     on_ready: every worker serves. on_failed: it never will; the message says why.
-    on_gone: the last of its workers has ended.
+    on_gone: the last of its workers has ended. reason_of: a wait status in words.
     """
 
     def __init__(
@@ -44,8 +44,9 @@ class Generation:
         loop: Loop,
         log: ProcessLog,
         places: Places,
+        reason_of: Callable[[int], str] = reason_of,
     ) -> None:
-        self._nursery = Nursery(self, make_launcher, loop, log)
+        self._nursery = Nursery(self, make_launcher, loop, log, reason_of)
         self.number = self._nursery.launcher.generation
         self.settings = self._nursery.launcher.settings
         self.began_s = time.monotonic()

@@ -5,7 +5,6 @@ Without --preload there is nothing to look after: the supervisor forks them itse
 
 from __future__ import annotations
 
-from .launcher import reason_of
 from .zygote import ZygoteLauncher
 
 TYPE_CHECKING = False
@@ -26,13 +25,19 @@ class Nursery:
     """Owns the launcher; tells the generation what became of workers that a zygote was asked for."""
 
     def __init__(
-        self, generation: Generation, make_launcher: Callable[[], Launcher], loop: Loop, log: ProcessLog
+        self,
+        generation: Generation,
+        make_launcher: Callable[[], Launcher],
+        loop: Loop,
+        log: ProcessLog,
+        reason_of: Callable[[int], str],
     ) -> None:
         self.launcher = make_launcher()
         self._generation = generation
         self._make_launcher = make_launcher
         self._loop = loop
         self._log = log
+        self._reason_of = reason_of
         self._deaths = 0
         self._renewal: Timer | None = None
         self._is_closed = False
@@ -122,7 +127,7 @@ class Nursery:
     def _worker_ended(self, pid: int, status: int) -> None:
         for worker in list(self._generation.workers):
             if worker.pid == pid:
-                self._generation.has_ended(worker, reason_of(status), is_clean=status == 0)
+                self._generation.has_ended(worker, self._reason_of(status), is_clean=status == 0)
 
 
 def delay_after_s(deaths: int) -> float:

@@ -150,7 +150,7 @@ class Supervisor:
         """A generation that has not started yet. The caller sets its callbacks and starts it."""
         self._generations_made += 1
         make_launcher = functools.partial(self._make_launcher, settings, listeners, self._generations_made)
-        generation = Generation(make_launcher, self.loop, self.log, self.places)
+        generation = Generation(make_launcher, self.loop, self.log, self.places, self._reason_of)
         generation.on_gone = self._is_gone
         self.generations.append(generation)
         return generation
@@ -288,15 +288,19 @@ class Supervisor:
                 return
             if pid == 0:
                 return
-            reason = reason_of(status)
-            if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
-                reason += ": out of memory" if self.watchman.ran_out_of_memory() else ""
+            reason = self._reason_of(status)
             for generation in list(self.generations):
                 generation.process_has_ended(pid, reason, is_clean=status == 0)
             if self._is_handed_over and pid == self.upgrader.pid:
                 # What we have not finished goes on.
                 self._exit_code_of_next = os.waitstatus_to_exitcode(status) % 256
                 self._end_if_all_is_done()
+
+    def _reason_of(self, status: int) -> str:
+        reason = reason_of(status)
+        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+            reason += ": out of memory" if self.watchman.ran_out_of_memory() else ""
+        return reason
 
     # -- what operators ask for ---------------------------------------------------------------------
 

@@ -114,6 +114,8 @@ class Upgrader:
         if pid:
             return pid
         try:
+            # A signal for the new one is not ours.
+            signal.set_wakeup_fd(-1)
             for number in (signal.SIGPIPE, signal.SIGXFSZ):
                 signal.signal(number, signal.SIG_DFL)
             os.chdir(supervisor.directory)

@@ -190,6 +190,29 @@ def test_signal_to_the_whole_group_stops_without_a_loss(
     assert not Path(f"/proc/{server.pid}/fd/0").exists()
 
 
+def test_zygote_and_workers_end_when_the_supervisor_is_killed(
+    deployment: Deployment, connect: Connect, gate: Gate
+) -> None:
+    deployment.write(
+        f"{WITH_GATES}\n"
+        "def app(environ, start_response):\n"
+        "    wait_at(os.environ['GATE'])\n"
+        "    start_response('200 OK', [])\n"
+        "    return [b'whole']\n"
+    )
+    server = deployment.start("--preload", GATE=gate.path)
+    client = connect(server.address())
+    client.get()
+    gate.wait_for(1)
+    zygote = zygote_of(server)
+    (worker,) = children_of(zygote)
+    server.send(signal.SIGKILL)
+    server.wait_for_log("the supervisor has gone: finishing what was begun")
+    gate.open()
+    assert client.answer().body == b"whole"
+    wait_until(lambda: not any(Path(f"/proc/{pid}/fd/0").exists() for pid in (zygote, worker)))
+
+
 def test_reload_is_answered_when_its_zygote_is_reaped_before_it_is_heard(
     deployment: Deployment, gate: Gate
 ) -> None:
