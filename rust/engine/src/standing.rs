@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_drain_counts_more_than_a_stall_and_a_stall_more_than_being_ready() {
+    fn a_stall_counts_more_than_a_drain_and_a_drain_more_than_being_ready() {
         let standings = Standings::new(Scoreboard::private().unwrap());
         assert_eq!(standings.now(), Standing::Starting);
         standings.set_ready();
@@ -140,11 +140,10 @@ mod tests {
         standings.set_lame_duck();
         assert!(standings.is_ready() && standings.is_lame_duck());
         standings.set_draining();
-        standings.set_stalled(true);
         assert_eq!(standings.now(), Standing::Draining);
-        assert!(standings.is_stalled());
         assert_eq!(standings.scoreboard.get(layout::STATE), Standing::Draining as u64);
         standings.set_stalled(true);
+        assert!(standings.is_stalled());
         assert_eq!(standings.scoreboard.get(layout::STATE), Standing::Stalled as u64);
     }
 }
