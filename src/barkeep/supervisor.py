@@ -14,6 +14,7 @@ import time
 from ._engine import adopt_orphans
 from .announcer import Announcer
 from .control import ControlServer
+from .cpus import MOST_WORKERS
 from .errors import AppImportError, AppLoadError, BarkeepError, SettingError
 from .generation import Generation
 from .hooks import Hooks
@@ -310,9 +311,9 @@ class Supervisor:
             generation.tell_all("reopen_logs")
 
     def scale(self, workers: int) -> None:
-        """Have so many workers, at least one."""
+        """Have so many workers, at least one and at most what --workers takes."""
         if self.current is not None and not self.is_stopping:
-            workers = max(1, workers)
+            workers = min(max(1, workers), MOST_WORKERS)
             self.log.info(f"workers from now on: {workers}")
             self.current.scale(workers)
 

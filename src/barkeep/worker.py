@@ -143,9 +143,11 @@ class Worker:
         """Load, tell, and obey until there is an exit code."""
         self._prepare()
         try:
+            if application is None:
+                enter(self._settings, self._job.directory)
             service = self._make_service()
             if application is None:
-                application = load(self._settings, self._job.target, self._job.directory)
+                application = load(self._settings, self._job.target)
                 self._job.hooks.generation_loaded(generation=self._job.generation, pid=os.getpid())
             warm_up(application, self._settings)
         except BarkeepError as error:
@@ -311,12 +313,12 @@ def _no_application(_environ: object, _start_response: object, /) -> NoReturn:
     raise RuntimeError("nothing is loaded yet")
 
 
-def load(settings: Settings, target: str, directory: str) -> WSGIApplication:
-    """Become who the settings say and import the application. Raises AppLoadError or SettingError.
+def enter(settings: Settings, directory: str) -> None:
+    """Go where the application is, and become who the settings say: before anything is opened or imported.
 
-    directory: entered anew, for it may be a link that names another release now.
+    directory: entered anew, for it may be a link that names another release now. Raises SettingError.
     """
-    from .app_loader import load_application, prepare_import_path, wrap_in_middleware
+    from .app_loader import prepare_import_path
     from .privileges import drop, resolve, set_umask
 
     try:
@@ -330,6 +332,12 @@ def load(settings: Settings, target: str, directory: str) -> WSGIApplication:
     account = resolve(settings.user, settings.group)
     if account is not None:
         drop(account)
+
+
+def load(settings: Settings, target: str) -> WSGIApplication:
+    """Import the application and put its middlewares around it. Raises AppLoadError or SettingError."""
+    from .app_loader import load_application, wrap_in_middleware
+
     return wrap_in_middleware(load_application(target), settings)
 
 

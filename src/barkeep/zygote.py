@@ -18,7 +18,7 @@ from .loop import Loop
 from .process_log import ProcessLog
 from .process_title import set_title, zygote_title
 from .signals import Signals
-from .worker import describe_failure, leave, load, run_worker
+from .worker import describe_failure, enter, leave, load, run_worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,8 +71,9 @@ class Zygote:
         launcher = self._launcher
         launcher.hooks.log = self._log.write
         set_title(zygote_title(launcher.generation))
+        enter(launcher.settings, launcher.directory)
         with ForkReport() as report:
-            self._application = load(launcher.settings, launcher.target, launcher.directory)
+            self._application = load(launcher.settings, launcher.target)
         for line in report.findings():
             self._log.warning(f"preload: {line}")
         launcher.hooks.generation_loaded(generation=launcher.generation, pid=os.getpid())

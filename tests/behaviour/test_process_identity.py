@@ -50,6 +50,18 @@ def test_workers_give_up_root_for_good_and_the_supervisor_keeps_it(
 
 
 @needs_root
+def test_access_log_belongs_to_the_user_that_must_open_it_again(
+    deployment: Deployment, connect: Connect
+) -> None:
+    for directory in (deployment.directory, *deployment.directory.parents[:2]):
+        directory.chmod(0o777)
+    server = deployment.start("-u", str(NOBODY), "-g", str(NOBODY), "--access-log", "access")
+    assert connect(server.address()).ask().status == 200
+    assert os.stat(deployment.directory / "access").st_uid == NOBODY
+    assert server.stop() == 0
+
+
+@needs_root
 def test_user_that_does_not_exist_ends_the_start(deployment: Deployment) -> None:
     server = deployment.start("-u", "no-such-user")
     assert server.wait() == 2
