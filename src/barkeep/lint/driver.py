@@ -56,7 +56,7 @@ def drive(
     targets: paths, with their queries, that it knows. safe_only: no POST, PUT, PATCH, DELETE: the application
     is really called, and does what it does. An error of its own ends the exchange, and is a finding.
     """
-    lint = Lint(application, report=_keep_only, ignore=ignore, exact=True)
+    lint = Lint(application, report=_keep_only, ignore=ignore)
     statuses: dict[tuple[str, str], int] = {}
     count = 0
     for request in make_requests(targets, safe_only=safe_only):

@@ -136,33 +136,6 @@ def of_application(application: object) -> Place:
     return UNKNOWN
 
 
-class Returns:
-    """Notes where the user's code last returned, while entered; for one thread, and slow.
-
-    place: the line of that return statement, or None. Nothing is noted when a profiler runs already.
-    """
-
-    __slots__ = ("_was_set", "place")
-
-    def __init__(self) -> None:
-        self.place: Place | None = None
-        self._was_set = False
-
-    def __enter__(self) -> Returns:
-        if sys.getprofile() is None:
-            self._was_set = True
-            sys.setprofile(self._note)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._was_set:
-            sys.setprofile(None)
-
-    def _note(self, frame: FrameType, event: str, _argument: object) -> None:
-        if event == "return" and not is_library(frame.f_code.co_filename):
-            self.place = of_frame(frame)
-
-
 def _name_of(code: CodeType) -> str:
     # co_qualname came with Python 3.11.
     name: str = getattr(code, "co_qualname", code.co_name)

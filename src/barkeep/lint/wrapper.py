@@ -24,7 +24,7 @@ class Lint:
     """A WSGI application that hands everything on to another and notes the rules of PEP 3333 that are broken.
 
     report: called with each new Finding; without it, findings are lines in wsgi.errors.
-    ignore: codes that are not told. exact: name the line of each `return`, which slows the application down.
+    ignore: codes that are not told.
     The iterable is wrapped, so a file_wrapper is read here and not sent by the kernel. Errors of the
     application and the server go through unchanged. Raises ValueError for a code that there is not.
 
@@ -38,12 +38,10 @@ class Lint:
         *,
         report: Callable[[Finding], object] | None = None,
         ignore: Iterable[str] = (),
-        exact: bool = False,
     ) -> None:
         self.application = application
         self._report = report
         self._recorder = Recorder(ignore)
-        self._exact = exact
         self._place = places.of_application(application)
 
     @property
@@ -57,7 +55,7 @@ class Lint:
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Iterable[bytes]:
         """Call the application; the result is its iterable, watched. Whoever calls must call close()."""
-        environ = arguments[0] if arguments else keywords.get("environ")
+        environ: Any = arguments[0] if arguments else keywords.get("environ")
         watch = self._make_watch(environ if isinstance(environ, dict) else {})
         if keywords or len(arguments) != 2:
             watch.caller_fault("BK501", f"{len(arguments)} by position and {show(list(keywords))} by name")
@@ -71,21 +69,13 @@ class Lint:
         if isinstance(environ, dict):
             _watch_streams(environ, watch)
         try:
-            iterable = self._call(watch, environ, _watched_start(start_response, watch))
+            iterable: object = self.application(environ, _watched_start(start_response, watch))
         except BaseException as error:
             watch.raised(error)
             raise
         watch.is_called = True
         body: Iterable[bytes] = _watched_body(iterable, watch)
         return body
-
-    def _call(self, watch: Watch, environ: Any, start_response: Callable[..., Any]) -> object:
-        if not self._exact:
-            return self.application(environ, start_response)
-        with places.Returns() as returns:
-            iterable = self.application(environ, start_response)
-        watch.application = returns.place or watch.application
-        return iterable
 
     def _make_watch(self, environ: WSGIEnvironment) -> Watch:
         outer = environ.get(WATCH_KEY)

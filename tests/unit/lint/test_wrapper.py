@@ -145,19 +145,6 @@ def test_place_is_the_line_of_the_yield() -> None:
     assert finding.place.line == first + lines.index('        yield "text"\n')
 
 
-def test_place_is_the_line_of_the_return_when_exact() -> None:
-    def application(_environ: Any, start_response: Any) -> Any:
-        start_response("200 OK", [PLAIN])
-        if not lint:
-            return []
-        return ["text"]
-
-    lint = Lint(application, report=lambda _finding: None, exact=True)
-    run(lint)
-    lines, first = inspect.getsourcelines(application)
-    assert lint.findings[0].place.line == first + lines.index('        return ["text"]\n')
-
-
 def test_finding_is_told_once_for_each_place_in_the_servers_log() -> None:
     environ = make_environ()
     lint = Lint(broken_applications.with_head("200 OK", [PLAIN, ("X-Name", "padded ")]))
