@@ -40,8 +40,9 @@ def test_a_request_in_the_application_shows_its_thread_client_and_age(
     workers: Workers, connect: Connect, gate: Gate
 ) -> None:
     workers.start()
-    client = connect(workers.address)
+    # The turn of the I/O thread that takes the request may have begun with the connection.
     before_ns = time.monotonic_ns()
+    client = connect(workers.address)
     client.get("/gate/slow?page=7")
     gate.wait_for(1)
     [running] = exchanges(workers, "running")
