@@ -21,6 +21,7 @@ LONGEST_LINE_BYTES = 256 * 1024
 # How long a worker waits for the supervisor to read before it gives up telling.
 SEND_TIMEOUT_S = 5.0
 RECEIVED_AT_ONCE_BYTES = 64 * 1024
+RECEIVES_AT_ONCE = 16
 MOST_DESCRIPTORS = 8
 
 
@@ -31,6 +32,7 @@ class Channel:
         self._socket = end
         self._socket.setblocking(False)
         self._unfinished = b""
+        self._takes_descriptors = False
         self._descriptors: list[int] = []
 
     @classmethod
@@ -61,16 +63,14 @@ class Channel:
     def receive(self) -> list[Message] | None:
         """What has arrived, without waiting; None when the other side has gone, or talks nonsense."""
         messages: list[Message] = []
-        while True:
+        # Not until it is empty: who talks without a pause may not keep the listener from everybody else.
+        for _ in range(RECEIVES_AT_ONCE):
             try:
-                received, descriptors, _flags, _address = socket.recv_fds(
-                    self._socket, RECEIVED_AT_ONCE_BYTES, MOST_DESCRIPTORS
-                )
+                received = self._receive_once()
             except BlockingIOError:
                 return messages
             except OSError:
                 return messages or None
-            self._descriptors += descriptors
             if not received:
                 return messages or None
             *lines, self._unfinished = (self._unfinished + received).split(b"\n")
@@ -81,10 +81,25 @@ class Channel:
                 if message is None:
                     return None
                 messages.append(message)
+        return messages
+
+    def _receive_once(self) -> bytes:
+        if not self._takes_descriptors:
+            # What comes along is closed by the kernel: an application cannot fill our table.
+            return self._socket.recv(RECEIVED_AT_ONCE_BYTES)
+        received, descriptors, _flags, _address = socket.recv_fds(
+            self._socket, RECEIVED_AT_ONCE_BYTES, MOST_DESCRIPTORS
+        )
+        self._descriptors += descriptors
+        return received
 
     def wait_for_message(self) -> None:
         """Wait until something arrives, the other side goes, or it takes too long."""
         select.select([self._socket], [], [], SEND_TIMEOUT_S)
+
+    def accept_descriptors(self) -> None:
+        """Keep what comes along with messages, for `take_descriptors`. Only from a side that is trusted."""
+        self._takes_descriptors = True
 
     def take_descriptors(self, count: int) -> list[int]:
         """The oldest descriptors that came along; the caller closes them."""
@@ -99,6 +114,6 @@ class Channel:
 def _parse(line: bytes) -> Message | None:
     try:
         message = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return message if isinstance(message, dict) else None

@@ -43,6 +43,7 @@ class Zygote:
     def __init__(self, launcher: ZygoteLauncher, channel: Channel, signals: Signals) -> None:
         self._launcher = launcher
         self._channel = channel
+        channel.accept_descriptors()
         self._signals = signals
         self._log = ProcessLog(launcher.settings.log_level)
         self._loop = Loop(self._log.fault)

@@ -10,7 +10,7 @@ from contextlib import closing
 
 import pytest
 
-from barkeep.channel import LONGEST_LINE_BYTES, Channel
+from barkeep.channel import LONGEST_LINE_BYTES, RECEIVES_AT_ONCE, Channel
 
 
 @pytest.fixture
@@ -80,6 +80,7 @@ def test_line_without_an_end_is_cut_off(raw: tuple[socket.socket, Channel]) -> N
 
 def test_descriptors_go_along_with_their_message(ends: tuple[Channel, Channel]) -> None:
     one, other = ends
+    other.accept_descriptors()
     reader, writer = os.pipe()
     assert one.send({"do": "fork"}, [reader, writer])
     os.close(reader)
@@ -95,6 +96,7 @@ def test_descriptors_go_along_with_their_message(ends: tuple[Channel, Channel]) 
 
 def test_descriptors_of_two_messages_are_kept_apart(ends: tuple[Channel, Channel]) -> None:
     one, other = ends
+    other.accept_descriptors()
     with open(os.devnull) as null, open(os.devnull, "wb") as sink:
         one.send({"number": 1}, [null.fileno()])
         one.send({"number": 2}, [sink.fileno()])
@@ -120,3 +122,40 @@ def test_line_is_what_a_person_can_read(raw: tuple[socket.socket, Channel]) -> N
     far, channel = raw
     channel.send({"do": "recycle"})
     assert json.loads(far.recv(1000)) == {"do": "recycle"}
+
+
+def test_who_talks_without_a_pause_is_heard_piece_by_piece() -> None:
+    class Flood:
+        """A socket that always has more."""
+
+        def setblocking(self, _is_blocking: bool) -> None:
+            pass
+
+        def recv(self, _size: int) -> bytes:
+            return b'{"is": "more"}\n'
+
+    messages = Channel(Flood()).receive()  # type: ignore[arg-type]
+    assert messages == [{"is": "more"}] * RECEIVES_AT_ONCE
+
+
+def test_descriptors_that_nobody_wants_are_not_kept() -> None:
+    ours, theirs = Channel.pair()
+    reader, writer = os.pipe()
+    assert theirs.send({"is": "loaded"}, [writer])
+    os.close(writer)
+    assert ours.receive() == [{"is": "loaded"}]
+    assert ours.take_descriptors(1) == []
+    # The end of the stream: no copy of the writer is left open.
+    assert os.read(reader, 1) == b""
+    os.close(reader)
+    ours.close()
+    theirs.close()
+
+
+def test_nonsense_that_is_nested_without_end_is_nonsense() -> None:
+    ours, theirs = socket.socketpair()
+    theirs.sendall(b"[" * 100_000 + b"\n")
+    channel = Channel(ours)
+    assert channel.receive() is None
+    channel.close()
+    theirs.close()
