@@ -29,6 +29,10 @@ DRAINING = "draining"
 GONE = "gone"
 
 
+# A worker is a child of the supervisor, or of a zygote, which is one.
+GENERATIONS_BELOW = 2
+
+
 class WorkerProcess:
     """The supervisor's side of one worker process.
 
@@ -67,8 +71,9 @@ class WorkerProcess:
             call(0 if why_not else self.pid, why_not)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal, if it still lives."""
-        if self.pid and self.state != GONE:
+        """Send it a signal, if it still lives. A zygote's word for a process id is not taken: it runs the
+        application, perhaps as another user, and the supervisor may be root."""
+        if self.pid and self.state != GONE and is_descendant(self.pid):
             try:
                 os.kill(self.pid, number)
             except ProcessLookupError:
@@ -168,6 +173,20 @@ class Launcher:
         finally:
             # Whatever went wrong: this process is not the supervisor.
             leave(1)
+
+
+def is_descendant(pid: int) -> bool:
+    """Whether a process is a child of this one, or a child's child; True where the system does not tell."""
+    for _ in range(GENERATIONS_BELOW):
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                # The name before the parent's id may have spaces and brackets in it (proc_pid_stat(5)).
+                pid = int(file.read().rpartition(b")")[2].split()[1])
+        except (OSError, ValueError, IndexError):
+            return not os.path.exists("/proc/self/stat")
+        if pid == os.getpid():
+            return True
+    return False
 
 
 def reason_of(status: int) -> str:
