@@ -2,6 +2,7 @@
 //! time it is.
 
 use crate::environ::percent_decoded;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -115,12 +116,15 @@ impl ApplicationClock {
     }
 
     /// As `stop`; returns what is left of the allowance, for `start`. None when nobody was timed.
-    pub fn pause(&self, now_ms: u64, timeout_ms: u32) -> Option<u32> {
+    pub fn pause(&self, now_ms: u64, timeout_ms: u32) -> Option<NonZeroU32> {
         match self.0.swap(STOPPED, Ordering::Relaxed) {
             STOPPED => None,
-            MOVED => Some(timeout_ms),
+            MOVED => NonZeroU32::new(timeout_ms),
             // At least a moment, so that what was not overdue before the pause is looked at once more after it.
-            due_ms => Some(u32::try_from(due_ms.saturating_sub(now_ms)).unwrap_or(u32::MAX).max(1)),
+            due_ms => {
+                let left_ms = u32::try_from(due_ms.saturating_sub(now_ms)).unwrap_or(u32::MAX);
+                Some(NonZeroU32::new(left_ms).unwrap_or(NonZeroU32::MIN))
+            }
         }
     }
 
@@ -199,10 +203,10 @@ mod tests {
     fn a_pause_keeps_what_was_left() {
         let clock = ApplicationClock::default();
         clock.start(1_000, 500);
-        assert_eq!(clock.pause(1_200, 500), Some(300));
+        assert_eq!(clock.pause(1_200, 500), NonZeroU32::new(300));
         assert_eq!(clock.look(9_000), Found::InTime);
         assert_eq!(clock.pause(1_300, 500), None);
         clock.mark_moved(500);
-        assert_eq!(clock.pause(1_300, 500), Some(500));
+        assert_eq!(clock.pause(1_300, 500), NonZeroU32::new(500));
     }
 }

@@ -64,7 +64,7 @@ impl Connection {
                 serving.left_ms = self.application.pause(now_ms(), serving.timeout_ms);
             }
         } else if let Some(left_ms) = serving.left_ms.take() {
-            self.application.start(now_ms(), left_ms);
+            self.application.start(now_ms(), left_ms.get());
         }
     }
 

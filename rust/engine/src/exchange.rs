@@ -3,6 +3,7 @@
 use crate::bodies::WholeBody;
 use crate::connection::Connection;
 use barkeep_wire::Head;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 /// One request whose head is complete, and whose body is too unless it is streamed.
@@ -40,7 +41,7 @@ pub struct Times {
 
 /// An exchange with an application thread.
 pub struct Run {
-    pub thread_number: u32,
+    pub thread_number: NonZeroU32,
     pub thread_ident: u64,
     /// Of the thread's exchanges (runner.rs).
     pub serial: u64,

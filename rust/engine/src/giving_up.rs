@@ -119,7 +119,7 @@ fn tell(
             serial: run.serial,
             request,
             age_ms,
-            thread_number: run.thread_number,
+            thread_number: run.thread_number.get(),
         };
         shared.watch.tell(event, now.ns);
     }

@@ -3,6 +3,7 @@
 use crate::bodies::WholeBody;
 use crate::exchange::{Begun, Run, Times};
 use barkeep_wire::{BodyDecoder, Head, Refusal};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 /// Where the connection stands.
@@ -34,7 +35,7 @@ pub struct Serving {
     /// How long the application may take; 0: for ever.
     pub timeout_ms: u32,
     /// What is left of that, while the application waits for its client.
-    pub left_ms: Option<u32>,
+    pub left_ms: Option<NonZeroU32>,
     /// None: it is queued.
     pub run: Option<Run>,
     /// Bytes of the answer were given: nothing else may be sent before its end.

@@ -8,12 +8,13 @@ use crate::lock;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 use std::ffi::c_long;
+use std::num::NonZeroU32;
 use std::sync::Mutex;
 
 /// One application thread.
 pub struct Runner {
     /// Counts the threads of one engine, from 1.
-    pub number: u32,
+    pub number: NonZeroU32,
     /// As `threading.get_ident` has it.
     pub ident: u64,
     state: Mutex<State>,
@@ -30,7 +31,7 @@ struct State {
 }
 
 impl Runner {
-    pub fn new(number: u32, ident: u64) -> Runner {
+    pub fn new(number: NonZeroU32, ident: u64) -> Runner {
         Runner { number, ident, state: Mutex::default() }
     }
 

@@ -11,12 +11,14 @@ use crate::shared_memory::SharedMemory;
 use rustix::fd::OwnedFd;
 use rustix::io;
 use std::cell::Cell;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 const BLOCK_WORDS: usize = layout::BLOCK_BYTES / 8;
 const PLACE_WORDS: usize = layout::PLACE_BYTES / 8;
 const HEADER_WORDS: usize = layout::HEADER_BYTES / 8;
+pub const RECORD_WORDS: usize = layout::RECORD_BYTES / 8;
 
 thread_local! {
     /// (Which scoreboard, which of its blocks) this thread counts in.
@@ -156,20 +158,24 @@ impl Scoreboard {
     pub fn open_record(self: &Arc<Self>) -> ExchangeRecord {
         let index = lock(&self.free_records).pop();
         self.raise(layout::RECORDS_USED, index.map_or(0, |index| index + 1));
-        ExchangeRecord::new(Arc::clone(self), index)
+        let first_word = index.map(|index| self.first_record() + index * RECORD_WORDS);
+        let first_word = first_word.and_then(|word| NonZeroU32::new(word.try_into().ok()?));
+        ExchangeRecord::new(Arc::clone(self), first_word)
     }
 
-    pub fn close_record(&self, index: usize) {
+    pub fn close_record(&self, first_word: NonZeroU32) {
+        let index = (first_word.get() as usize - self.first_record()) / RECORD_WORDS;
         lock(&self.free_records).push(index);
     }
 
-    /// The words of a record, from its first one, see `first_word_of_record`.
-    pub fn record_words(&self, first: usize) -> Option<&[AtomicU64; layout::RECORD_BYTES / 8]> {
-        self.memory.words().get(first..)?.first_chunk()
+    /// The words of a record, from its first one.
+    pub fn record_words(&self, first_word: NonZeroU32) -> Option<&[AtomicU64; RECORD_WORDS]> {
+        self.memory.words().get(first_word.get() as usize..)?.first_chunk()
     }
 
-    pub fn first_word_of_record(&self, index: usize) -> usize {
-        self.own + layout::FIRST_RECORD + index * (layout::RECORD_BYTES / 8)
+    /// The first word of our first record.
+    fn first_record(&self) -> usize {
+        self.own + layout::FIRST_RECORD
     }
 
     /// Counts one request whose answer has ended, with the times that the access log shows.

@@ -6,9 +6,10 @@
 //! between them.
 
 use crate::connection::Peer;
-use crate::scoreboard::Scoreboard;
+use crate::scoreboard::{RECORD_WORDS, Scoreboard};
 use crate::scoreboard_layout as layout;
 use barkeep_wire::Head;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
@@ -27,22 +28,21 @@ pub enum RecordPhase {
     Writing = 4,
 }
 
-type Words = [AtomicU64; layout::RECORD_BYTES / 8];
+type Words = [AtomicU64; RECORD_WORDS];
 
 /// The record of one connection. It goes back when the connection is dropped: an exchange that still runs holds it, so
 /// that a request whose client has gone is seen for as long as it takes a thread.
 pub struct ExchangeRecord {
     scoreboard: Arc<Scoreboard>,
-    /// Its first word in the memory, and which record it is. None: all were taken.
-    place: Option<(usize, usize)>,
+    /// Its first word in the memory. None: all were taken.
+    first_word: Option<NonZeroU32>,
     /// The request was given up, but its thread is still at it: what stands here stays until the thread lets go.
     is_kept: AtomicBool,
 }
 
 impl ExchangeRecord {
-    pub fn new(scoreboard: Arc<Scoreboard>, index: Option<usize>) -> ExchangeRecord {
-        let place = index.map(|index| (scoreboard.first_word_of_record(index), index));
-        ExchangeRecord { scoreboard, place, is_kept: AtomicBool::new(false) }
+    pub fn new(scoreboard: Arc<Scoreboard>, first_word: Option<NonZeroU32>) -> ExchangeRecord {
+        ExchangeRecord { scoreboard, first_word, is_kept: AtomicBool::new(false) }
     }
 
     /// Writes all that stays the same for the life of the connection.
@@ -118,8 +118,7 @@ impl ExchangeRecord {
     }
 
     fn words(&self) -> Option<&Words> {
-        let (first, _) = self.place?;
-        self.scoreboard.record_words(first)
+        self.scoreboard.record_words(self.first_word?)
     }
 
     fn write(&self, change: impl FnOnce(&Words)) {
@@ -141,8 +140,8 @@ impl ExchangeRecord {
 impl Drop for ExchangeRecord {
     fn drop(&mut self) {
         self.clear();
-        if let Some((_, index)) = self.place {
-            self.scoreboard.close_record(index);
+        if let Some(first_word) = self.first_word {
+            self.scoreboard.close_record(first_word);
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::scoreboard_layout as layout;
 use crate::standing::Standings;
 use crate::watch::Watch;
 use barkeep_wire::{Head, Limits};
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -72,7 +73,7 @@ pub struct Shared {
 #[derive(Default)]
 struct Runners {
     running: Vec<Arc<Runner>>,
-    last_number: u32,
+    last_number: Option<NonZeroU32>,
 }
 
 #[derive(Default)]
@@ -161,8 +162,9 @@ impl Shared {
     pub fn add_runner(&self, ident: u64) -> Arc<Runner> {
         self.hand_over.join();
         let mut runners = lock(&self.runners);
-        runners.last_number = runners.last_number.wrapping_add(1);
-        let runner = Arc::new(Runner::new(runners.last_number, ident));
+        let number = runners.last_number.map_or(NonZeroU32::MIN, |last| last.saturating_add(1));
+        runners.last_number = Some(number);
+        let runner = Arc::new(Runner::new(number, ident));
         runners.running.push(Arc::clone(&runner));
         runner
     }
