@@ -15,11 +15,14 @@ from .lint.check_head import (
 )
 from .lint.codes import RULES
 from .lint.rule import ERROR
+from .wsgi import start_again
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from wsgiref.types import WSGIEnvironment
+
+    from _typeshed import OptExcInfo
 
 BLOCK_BYTES = 64 * 1024
 
@@ -53,14 +56,20 @@ class CgiExchange:
         target = self.environ.get("REQUEST_URI") or self.environ["SCRIPT_NAME"] + self.environ["PATH_INFO"]
         return f"{self.environ['REQUEST_METHOD']} {ascii(target)[1:-1]}"
 
-    def set_head(self, status: str, headers: list[tuple[str, str]]) -> None:
+    def start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: OptExcInfo | None = None, /
+    ) -> Callable[[bytes], object]:
         """Keep the head until there is a body. Raises ApplicationError for one that cannot be sent."""
-        if self._status:
+        if exc_info is not None:
+            start_again(self, status, headers, exc_info)  # type: ignore[arg-type]  # it has what is asked of one
+        elif self._status:
             raise ApplicationError("start_response was called a second time without exc_info")
-        self.replace_head(status, headers)
+        else:
+            self.replace_head(status, headers)
+        return self.write
 
     def replace_head(self, status: str, headers: list[tuple[str, str]]) -> None:
-        """The same in place of an earlier one."""
+        """The head counts, in place of an earlier one if there is one."""
         for code, seen in (*check_status(status), *check_fields(headers), *check_whole(status, headers)):
             if RULES[code].severity == ERROR:
                 raise ApplicationError(f"{RULES[code].title}: {seen} ({code})")

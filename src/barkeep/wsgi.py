@@ -1,7 +1,8 @@
 """Step 5 of 6 - call the WSGI application and collect its answer (PEP 3333).
 
 PEP 3333 lives here and nowhere else on the application's side: call, start_response, write(), iterate and
-close(). The engine checks and sends what is given to `exchange`; the application is not trusted.
+close(). The engine checks and sends what is given to `exchange`, which start_response and write() are methods
+of; the application is not trusted.
 """
 
 from __future__ import annotations
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from _typeshed import OptExcInfo
 
     from ._engine import Engine, Exchange
-
-    Write = Callable[[bytes], object]
 
 INTERNAL_SERVER_ERROR = 500
 
@@ -72,22 +71,7 @@ def answer(exchange: Exchange, application: WSGIApplication) -> None:
     ApplicationError for a broken rule, ClientGone when nobody is left to answer; the caller then calls
     `exchange.fail`.
     """
-
-    def start_response(
-        status: str, headers: list[tuple[str, str]], exc_info: OptExcInfo | None = None, /
-    ) -> Write:
-        if exc_info is None:
-            exchange.set_head(status, headers)
-        else:
-            try:
-                if exchange.head_is_sent:
-                    _reraise(exc_info)
-                exchange.replace_head(status, headers)
-            finally:
-                exc_info = None  # a circle of frames and traceback would keep all of it alive
-        return exchange.write
-
-    iterable = application(exchange.environ, start_response)
+    iterable = application(exchange.environ, exchange.start_response)
     if type(iterable) is list or type(iterable) is tuple:
         exchange.send_all(iterable)
         return
@@ -97,6 +81,21 @@ def answer(exchange: Exchange, application: WSGIApplication) -> None:
         close = getattr(iterable, "close", None)
         if close is not None:
             close()
+
+
+def start_again(
+    exchange: Exchange, status: str, headers: list[tuple[str, str]], exc_info: OptExcInfo
+) -> None:
+    """start_response with exc_info: the application had an error, and this head replaces the one before.
+
+    When that is out, the error itself is raised again (PEP 3333, The start_response() Callable).
+    """
+    try:
+        if exchange.head_is_sent:
+            _reraise(exc_info)
+        exchange.replace_head(status, headers)
+    finally:
+        del exc_info  # a circle of frames and traceback would keep all of it alive
 
 
 def _send(exchange: Exchange, iterable: Iterable[bytes]) -> None:
@@ -113,7 +112,6 @@ def _send(exchange: Exchange, iterable: Iterable[bytes]) -> None:
 
 
 def _reraise(exc_info: OptExcInfo) -> NoReturn:
-    """The head is out, so the application's error is its end (PEP 3333, The start_response() Callable)."""
     _kind, error, where = exc_info
     if error is None:
         raise ApplicationError("start_response was called after the head was sent, with an empty exc_info")

@@ -271,6 +271,29 @@ def test_what_an_application_does_to_its_environ_ends_with_the_request(serve: Se
         assert client.ask(GET).body == client.ask(GET).body
 
 
+def test_each_request_has_its_own_values_whatever_the_one_before_had(serve: Serve) -> None:
+    names = ["Host", "User-Agent", "Accept", "Cookie"]
+    values = ["a", "b", "a" * 300, "a" * 256, "\xe9", "a"]
+    with Client(serve(echo, threads=1).address) as client:
+        for value in [*values, *reversed(values)]:
+            host = "x" if len(value) > 200 or value == "\xe9" else value
+            texts = [host, value, f"{value}!", value[:-1]]
+            fields = "".join(f"{name}: {text}\r\n" for name, text in zip(names, texts, strict=True))
+            client.send(f"GET / HTTP/1.1\r\n{fields}\r\n".encode("latin-1"))
+            environ = environ_of(client.read_answer().body)
+            assert [environ[f"HTTP_{name.upper().replace('-', '_')}"] for name in names] == texts
+
+
+def test_connection_that_takes_the_place_of_a_closed_one_has_its_own_peer(serve: Serve) -> None:
+    address = serve(echo, threads=1).address
+    for _ in range(10):
+        with Client(address) as client:
+            for _ in range(2):
+                environ = environ_of(client.ask(GET).body)
+                peer = (environ["REMOTE_ADDR"], int(environ["REMOTE_PORT"]))
+                assert peer == client.socket.getsockname()
+
+
 def test_chunked_body_that_is_received_whole_has_a_length_and_no_coding(serve: Serve) -> None:
     request = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
     environ = environ_for(serve, request)

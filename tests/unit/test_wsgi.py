@@ -9,10 +9,12 @@ from typing import Any, cast
 import pytest
 
 from barkeep.errors import ApplicationError, ClientGone
-from barkeep.wsgi import answer, serve_exchanges
+from barkeep.wsgi import answer, serve_exchanges, start_again
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _typeshed import OptExcInfo
+
     from barkeep._engine import Engine, Exchange
 
 Application = Callable[[dict[str, Any], Any], Any]
@@ -29,10 +31,16 @@ class FakeExchange:
         self.head_is_sent = False
         self._writes_left = gone_after
 
-    def set_head(self, status: str, _headers: list[tuple[str, str]]) -> None:
-        if "head" in [kind for kind, _ in self.asked]:
+    def start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: OptExcInfo | None = None, /
+    ) -> Callable[[bytes], object]:
+        if exc_info is not None:
+            start_again(cast("Exchange", self), status, headers, exc_info)
+        elif "head" in [kind for kind, _ in self.asked]:
             raise ApplicationError("start_response was called a second time")
-        self.asked.append(("head", status))
+        else:
+            self.asked.append(("head", status))
+        return self.write
 
     def replace_head(self, status: str, _headers: list[tuple[str, str]]) -> None:
         self.asked.append(("new head", status))

@@ -4,6 +4,8 @@ use crate::answer::Answer;
 use crate::dispatch::Taken;
 use crate::environ;
 use crate::exchange::{Body, Exchange, Run};
+use crate::lock;
+use crate::recent::Recent;
 use crate::response_writer::PyExchange;
 use crate::runner::Runner;
 use crate::seat::Seat;
@@ -20,6 +22,7 @@ pub struct ApplicationThread {
     runner: Arc<Runner>,
     /// One for each listener.
     templates: Vec<Py<PyDict>>,
+    recent: Mutex<Recent>,
     /// The lowest that was free, from 1.
     number: usize,
     /// As `threading.get_ident()` says.
@@ -44,6 +47,7 @@ impl ApplicationThread {
             seat: Seat::new(),
             runner,
             templates,
+            recent: Mutex::default(),
             number,
             ident,
         })
@@ -84,7 +88,7 @@ impl ApplicationThread {
         self.begin(&exchange, serial, body_bytes);
         let template = self.templates.get(usize::from(exchange.connection.listener));
         let template = template.map(|template| template.bind(py).clone()).unwrap_or_else(|| PyDict::new(py));
-        let environ = match environ::build(&template, &mut exchange, &self.shared) {
+        let environ = match environ::build(&template, &mut lock(&self.recent), &mut exchange, &self.shared) {
             Ok(environ) => environ,
             Err(error) => {
                 // Out of memory, most likely: nobody will answer, and the client must not wait for it.

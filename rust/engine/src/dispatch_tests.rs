@@ -29,11 +29,11 @@ fn exchange(token: u64) -> Exchange {
 #[test]
 fn nothing_is_held_while_the_io_thread_is_at_work() {
     let hand_over = HandOver::new(false, scoreboard());
-    let mut held = Vec::new();
+    let mut way = Way::default();
     hand_over.push(&mut vec![exchange(0), exchange(1), exchange(2)], now_ns());
-    hand_over.give_way(&mut held);
+    hand_over.give_way(&mut way);
     assert!(!hand_over.hold(&connection(3)));
-    assert!(held.is_empty());
+    assert!(way.held.is_empty());
 }
 
 #[test]
@@ -43,11 +43,11 @@ fn whatever_is_held_is_given_back_when_nobody_takes_anything_any_more() {
     std::thread::scope(|scope| {
         let io = scope.spawn(|| {
             hand_over.enter_io();
-            let mut held = Vec::new();
-            while held.is_empty() {
-                hand_over.give_way(&mut held);
+            let mut way = Way::default();
+            while way.held.is_empty() {
+                hand_over.give_way(&mut way);
             }
-            held
+            way.held
         });
         // The application is stuck: nobody takes, and only the standstill brings the thread back.
         let answered = connection(9);
@@ -62,11 +62,11 @@ fn whatever_is_held_is_given_back_when_a_quarter_is_left() {
     std::thread::scope(|scope| {
         let io = scope.spawn(|| {
             hand_over.enter_io();
-            let (mut all, mut held) = (0, Vec::new());
+            let (mut all, mut way) = (0, Way::default());
             while all < 100 {
                 hand_over.push(&mut (0..8).map(exchange).collect(), now_ns());
-                hand_over.give_way(&mut held);
-                all += held.drain(..).count();
+                hand_over.give_way(&mut way);
+                all += way.held.drain(..).count();
             }
             all
         });

@@ -5,102 +5,20 @@
 
 use crate::exchange::{Body, Exchange};
 use crate::input::Input;
+use crate::recent::Recent;
 use crate::shared::Shared;
+use crate::texts::{Texts, USUAL_METHODS, latin1, texts};
 use barkeep_wire::{Head, Version};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString};
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
-/// Fields that most requests have; their keys are made once. Others are made per request.
-const USUAL_FIELDS: &str = "accept accept-charset accept-encoding accept-language authorization cache-control connection \
-    cookie date dnt expect forwarded from host if-match if-modified-since if-none-match if-range if-unmodified-since \
-    keep-alive max-forwards origin pragma priority purpose range referer sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform \
-    sec-fetch-dest sec-fetch-mode sec-fetch-site sec-fetch-user sec-gpc te trailer transfer-encoding upgrade \
-    upgrade-insecure-requests user-agent via x-csrftoken x-forwarded-for x-forwarded-host x-forwarded-port \
-    x-forwarded-proto x-real-ip x-request-id x-requested-with traceparent tracestate";
-
-/// Methods whose text is made once.
-const USUAL_METHODS: [&str; 7] = ["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"];
+/// Stands in the template, so that most requests need not set it.
+const MOST_USUAL_METHOD: &str = "GET";
 
 /// Keys that grow the template's table to 64 entries, and few enough for CPython to copy the table as it is: it does
 /// that when at least two thirds of the entries ever made are in use.
 const SPARE_KEYS: usize = 4;
-
-/// Longest usual field name; a longer one is not looked up.
-const USUAL_NAME_BYTES: usize = 32;
-
-/// Names and values that are the same for every request, interned.
-struct Texts {
-    fields: HashMap<Box<[u8]>, Py<PyString>, BuildHasherDefault<NameHasher>>,
-    methods: [Py<PyString>; USUAL_METHODS.len()],
-    request_method: Py<PyString>,
-    path_info: Py<PyString>,
-    query_string: Py<PyString>,
-    content_type: Py<PyString>,
-    content_length: Py<PyString>,
-    server_protocol: Py<PyString>,
-    http_1_0: Py<PyString>,
-    remote_addr: Py<PyString>,
-    remote_port: Py<PyString>,
-    request_uri: Py<PyString>,
-    raw_uri: Py<PyString>,
-    wsgi_input: Py<PyString>,
-    deadline: Py<PyString>,
-}
-
-/// FNV-1a: short names, a table that never changes, so nobody can choose what collides.
-struct NameHasher(u64);
-
-impl Default for NameHasher {
-    fn default() -> NameHasher {
-        NameHasher(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Hasher for NameHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-
-    fn write_usize(&mut self, _length: usize) {
-        // The length of a slice comes before its bytes; names need no such prefix.
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
-static TEXTS: PyOnceLock<Texts> = PyOnceLock::new();
-
-fn texts(py: Python<'_>) -> &Texts {
-    TEXTS.get_or_init(py, || {
-        let intern = |text: &str| PyString::intern(py, text).unbind();
-        let key = |name: &str| intern(&format!("HTTP_{}", name.to_uppercase().replace('-', "_")));
-        Texts {
-            fields: USUAL_FIELDS.split(' ').map(|name| (name.as_bytes().into(), key(name))).collect(),
-            methods: USUAL_METHODS.map(intern),
-            request_method: intern("REQUEST_METHOD"),
-            path_info: intern("PATH_INFO"),
-            query_string: intern("QUERY_STRING"),
-            content_type: intern("CONTENT_TYPE"),
-            content_length: intern("CONTENT_LENGTH"),
-            server_protocol: intern("SERVER_PROTOCOL"),
-            http_1_0: intern("HTTP/1.0"),
-            remote_addr: intern("REMOTE_ADDR"),
-            remote_port: intern("REMOTE_PORT"),
-            request_uri: intern("REQUEST_URI"),
-            raw_uri: intern("RAW_URI"),
-            wsgi_input: intern("wsgi.input"),
-            deadline: intern("barkeep.deadline"),
-        }
-    })
-}
 
 /// What every environ of one application thread and one listener begins with.
 pub fn template<'py>(
@@ -112,16 +30,9 @@ pub fn template<'py>(
 ) -> PyResult<Bound<'py, PyDict>> {
     let address = shared.server_addresses.get(listener);
     let environ = PyDict::new(py);
-    // First the keys that each request sets, so that its environ need not grow for them.
-    for key in [
-        "REQUEST_METHOD",
-        "PATH_INFO",
-        "QUERY_STRING",
-        "REMOTE_ADDR",
-        "REMOTE_PORT",
-        "REQUEST_URI",
-        "RAW_URI",
-    ] {
+    // First the keys that requests set, so that their environ need not grow for them.
+    environ.set_item("REQUEST_METHOD", PyString::intern(py, MOST_USUAL_METHOD))?;
+    for key in ["PATH_INFO", "QUERY_STRING", "REMOTE_ADDR", "REMOTE_PORT", "REQUEST_URI", "RAW_URI"] {
         environ.set_item(PyString::intern(py, key), PyString::intern(py, ""))?;
     }
     environ.set_item("SCRIPT_NAME", latin1(py, shared.options.root_path.as_bytes()))?;
@@ -157,6 +68,7 @@ pub fn template<'py>(
 /// The environ of one request. Takes the body out of the exchange.
 pub fn build<'py>(
     template: &Bound<'py, PyDict>,
+    recent: &mut Recent,
     exchange: &mut Exchange,
     shared: &Arc<Shared>,
 ) -> PyResult<Bound<'py, PyDict>> {
@@ -171,13 +83,13 @@ pub fn build<'py>(
     if head.version() == Version::Http10 {
         environ.set_item(&texts.server_protocol, &texts.http_1_0)?;
     }
-    let peer = &exchange.connection.peer;
-    environ.set_item(&texts.remote_addr, PyString::new(py, &peer.address))?;
+    let peer = recent.peer(py, &exchange.connection);
+    environ.set_item(&texts.remote_addr, peer.address)?;
     if let Some(port) = peer.port {
-        environ.set_item(&texts.remote_port, PyString::new(py, itoa::Buffer::new().format(port)))?;
+        environ.set_item(&texts.remote_port, port)?;
     }
     set_deadline(&environ, texts, exchange, shared)?;
-    set_fields(&environ, texts, head, body_bytes)?;
+    set_fields(&environ, texts, recent, head, body_bytes)?;
     if !matches!(body, Body::Empty) {
         environ
             .set_item(&texts.wsgi_input, Input::new(body, &exchange.connection, exchange.number, shared))?;
@@ -204,6 +116,9 @@ fn set_deadline(
 }
 
 fn set_method(environ: &Bound<'_, PyDict>, texts: &Texts, method: &[u8]) -> PyResult<()> {
+    if method == MOST_USUAL_METHOD.as_bytes() {
+        return Ok(());
+    }
     let usual = USUAL_METHODS.iter().position(|usual| usual.as_bytes() == method);
     match usual.and_then(|index| texts.methods.get(index)) {
         Some(method) => environ.set_item(&texts.request_method, method),
@@ -271,6 +186,7 @@ fn hex_byte([high, low]: [u8; 2]) -> Option<u8> {
 fn set_fields(
     environ: &Bound<'_, PyDict>,
     texts: &Texts,
+    recent: &mut Recent,
     head: &Head,
     body_bytes: Option<usize>,
 ) -> PyResult<()> {
@@ -278,36 +194,38 @@ fn set_fields(
     // A bit per kind of name seen: only when it is seen again can a field be a repeated one.
     let mut seen = 0u64;
     for (name, value) in head.fields() {
-        let value = latin1(py, value);
-        let mut lower = [0u8; USUAL_NAME_BYTES];
-        let usual = lower_case(name, &mut lower).map(|lower| (lower, texts.fields.get(lower)));
-        if let Some((_, Some(key))) = usual {
-            set_field(environ, key.bind(py), name, value, &mut seen)?;
+        if let Some(field) = texts.field(name) {
+            let value = match field.repeated {
+                Some(number) => recent.value(py, number, value),
+                None => latin1(py, value),
+            };
+            set_field(environ, field.key.bind(py), name, value, &mut seen)?;
             continue;
         }
-        match usual.map(|(lower, _)| lower) {
-            Some(b"content-type") => set_field(environ, texts.content_type.bind(py), name, value, &mut seen)?,
-            Some(b"content-length") => environ.set_item(&texts.content_length, value)?,
-            // HTTP_PROXY would be taken for the environment variable of that name (httpoxy).
-            Some(b"proxy") => {}
-            // X_Role must not pass for X-Role (docs/adr/0006).
-            _ if name.contains(&b'_') => {}
-            _ => set_field(environ, &environ_key(py, name), name, value, &mut seen)?,
+        let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+        if is(b"content-type") {
+            set_field(environ, texts.content_type.bind(py), name, latin1(py, value), &mut seen)?;
+        } else if is(b"content-length") {
+            environ.set_item(&texts.content_length, latin1(py, value))?;
+        } else if !is(b"proxy") && !name.contains(&b'_') {
+            // HTTP_PROXY would be taken for the environment variable of that name (httpoxy), and X_Role must not pass for
+            // X-Role (docs/adr/0006).
+            set_field(environ, &environ_key(py, name), name, latin1(py, value), &mut seen)?;
         }
     }
     if !head.target().starts_with(b"/")
-        && let (Some(host), Some(key)) = (head.host(), texts.fields.get(&b"host"[..]))
+        && let (Some(host), Some(field)) = (head.host(), texts.field(b"host"))
     {
         // The authority of an absolute target stands above the Host field (RFC 9112 section 3.2.2).
-        environ.set_item(key, latin1(py, host))?;
+        environ.set_item(&field.key, latin1(py, host))?;
     }
     if let Some(body_bytes) = body_bytes {
         let length = PyString::new(py, itoa::Buffer::new().format(body_bytes));
         environ.set_item(&texts.content_length, length)?;
-        if let Some(key) = texts.fields.get(&b"transfer-encoding"[..])
-            && environ.contains(key)?
+        if let Some(field) = texts.field(b"transfer-encoding")
+            && environ.contains(&field.key)?
         {
-            environ.del_item(key)?;
+            environ.del_item(&field.key)?;
         }
     }
     Ok(())
@@ -333,14 +251,6 @@ fn set_field(
     environ.set_item(key, value)
 }
 
-fn lower_case<'a>(name: &[u8], room: &'a mut [u8; USUAL_NAME_BYTES]) -> Option<&'a [u8]> {
-    let room = room.get_mut(..name.len())?;
-    for (to, from) in room.iter_mut().zip(name) {
-        *to = from.to_ascii_lowercase();
-    }
-    Some(room)
-}
-
 fn environ_key<'py>(py: Python<'py>, name: &[u8]) -> Bound<'py, PyString> {
     let mut key = String::with_capacity(name.len() + 5);
     key.push_str("HTTP_");
@@ -348,12 +258,4 @@ fn environ_key<'py>(py: Python<'py>, name: &[u8]) -> Bound<'py, PyString> {
         name.iter().map(|byte| if *byte == b'-' { '_' } else { char::from(byte.to_ascii_uppercase()) }),
     );
     PyString::new(py, &key)
-}
-
-/// Bytes in str, each byte a character.
-pub fn latin1<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) if bytes.is_ascii() => PyString::new(py, text),
-        _ => PyString::new(py, &bytes.iter().map(|byte| char::from(*byte)).collect::<String>()),
-    }
 }

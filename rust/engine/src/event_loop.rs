@@ -5,6 +5,7 @@
 use crate::balance::Balance;
 use crate::connection::{BodyFault, Connection, Phase, Serving, State, wake};
 use crate::connections::Connections;
+use crate::dispatch::Way;
 use crate::ended::{Ended, TellEnd};
 use crate::exchange::Exchange;
 use crate::listener::Listener;
@@ -34,8 +35,7 @@ pub struct EventLoop {
     pub connections: Connections,
     pub scratch: Vec<u8>,
     pub batch: Vec<Exchange>,
-    /// Connections with an answer that was held while this thread gave way.
-    held: Vec<Arc<Connection>>,
+    way: Way,
     pub is_drain_begun: bool,
     next_tick_ms: u64,
     /// The application's deadlines.
@@ -54,7 +54,7 @@ impl EventLoop {
             connections: Connections::default(),
             scratch: vec![0; SCRATCH_BYTES],
             batch: Vec::new(),
-            held: Vec::new(),
+            way: Way::default(),
             is_drain_begun: false,
             next_tick_ms: 0,
             overdue: Overdue::default(),
@@ -97,7 +97,7 @@ impl EventLoop {
             self.shared.scoreboard.set(layout::CONNECTIONS, self.connections.len() as u64);
             if !self.batch.is_empty() {
                 self.shared.hand_over.push(&mut self.batch, now.ns);
-                self.shared.hand_over.give_way(&mut self.held);
+                self.shared.hand_over.give_way(&mut self.way);
                 self.send_held();
             }
             self.mind_siblings(now);
@@ -107,11 +107,11 @@ impl EventLoop {
 
     /// Sends the answers that were held while this thread gave way, before anything else is done with their connections.
     fn send_held(&mut self) {
-        if self.held.is_empty() {
+        if self.way.held.is_empty() {
             return;
         }
         let now_ms = crate::clock::now_ms();
-        for connection in self.held.drain(..) {
+        for connection in self.way.held.drain(..) {
             connection.flush(&mut connection.lock(), &self.shared, now_ms);
         }
         self.shared.hand_over.restart_standstill();

@@ -20,6 +20,7 @@ use barkeep_wire::{
     BodySize, CommonFields, Head, Persistence, RequestFacts, ResponseFraming, ResponseHead, persistence,
     write_refusal,
 };
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyBytes, PyDict, PyList, PyString};
 use std::cell::Cell;
@@ -69,22 +70,27 @@ impl PyExchange {
         lock(&self.answer).stage.is_after_head()
     }
 
-    /// Takes status and header fields of the answer; nothing is sent yet.
-    fn set_head(&self, status: &Bound<'_, PyAny>, headers: &Bound<'_, PyAny>) -> PyResult<()> {
-        let response = read_head(status, headers)?;
-        let mut answer = lock(&self.answer);
-        if answer.stage == Stage::NoHead {
-            answer.stage = Stage::HeadSet;
-            answer.response = response;
-            return Ok(());
+    /// Takes status and header fields of the answer, and returns `write`; nothing is sent yet. What it means to be called
+    /// again, with exc_info, is for `wsgi.py` to say.
+    #[pyo3(signature = (status, headers, exc_info=None, /))]
+    fn start_response<'py>(
+        this: &Bound<'py, Self>,
+        status: &Bound<'py, PyAny>,
+        headers: &Bound<'py, PyAny>,
+        exc_info: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = this.py();
+        match exc_info {
+            None => this.get().set_head(status, headers)?,
+            Some(exc_info) => {
+                let wsgi = py.import(intern!(py, "barkeep.wsgi"))?;
+                wsgi.call_method1(intern!(py, "start_again"), (this, status, headers, exc_info))?;
+            }
         }
-        drop(answer);
-        Err(application_error(
-            "start_response was called a second time without exc_info (PEP 3333, The start_response() Callable)",
-        ))
+        this.getattr(intern!(py, "write"))
     }
 
-    /// As `set_head`, in place of a head that was set but not sent: the application had an error.
+    /// Takes a head in place of one that was set but not sent: the application had an error.
     fn replace_head(&self, status: &Bound<'_, PyAny>, headers: &Bound<'_, PyAny>) -> PyResult<()> {
         let response = read_head(status, headers)?;
         let mut answer = lock(&self.answer);
@@ -187,6 +193,20 @@ impl PyExchange {
 }
 
 impl PyExchange {
+    fn set_head(&self, status: &Bound<'_, PyAny>, headers: &Bound<'_, PyAny>) -> PyResult<()> {
+        let response = read_head(status, headers)?;
+        let mut answer = lock(&self.answer);
+        if answer.stage == Stage::NoHead {
+            answer.stage = Stage::HeadSet;
+            answer.response = response;
+            return Ok(());
+        }
+        drop(answer);
+        Err(application_error(
+            "start_response was called a second time without exc_info (PEP 3333, The start_response() Callable)",
+        ))
+    }
+
     /// The answer when nobody else can have it: no lock is needed.
     fn own_answer(&mut self) -> &mut Answer {
         self.answer.get_mut().unwrap_or_else(PoisonError::into_inner)

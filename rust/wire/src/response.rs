@@ -105,7 +105,7 @@ impl ResponseHead {
     /// Hop-by-hop: the list of `wsgiref.util.is_hop_by_hop`, which PEP 3333 forbids to applications.
     #[inline]
     fn note_field(&mut self, name: &[u8], value: &[u8]) -> Result<Placement, ResponseFault> {
-        let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+        let is = |known: &[u8]| name == known || name.eq_ignore_ascii_case(known);
         let is_hop_by_hop = match name.len() {
             2 => is(b"te"),
             4 => {
@@ -120,10 +120,10 @@ impl ResponseHead {
             8 => is(b"trailers"),
             10 => is(b"connection") || is(b"keep-alive"),
             12 => {
-                self.has_content_type |= is(b"content-type");
+                self.has_content_type |= is(b"Content-Type");
                 false
             }
-            14 if is(b"content-length") => {
+            14 if is(b"Content-Length") => {
                 self.note_content_length(value)?;
                 return Ok(Placement::WithFraming);
             }
