@@ -123,7 +123,9 @@ class Launcher:
     def launch(self, slot: int, place: int) -> WorkerProcess:
         """Start one worker. Raises OSError when there can be no more processes or descriptors."""
         ours, theirs = Channel.pair()
-        reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        reader, writer = os.pipe()
+        for end in (reader, writer):
+            os.set_blocking(end, False)
         worker = WorkerProcess(slot, place, self.generation, ours, reader)
         try:
             worker.pid = self._make_process(worker, theirs, writer)
