@@ -49,6 +49,10 @@ class WorkerProcess:
         self.pid = 0
         self.state = LOADING
         self.began_s = time.monotonic()
+        # The other side has closed the channel.
+        self.has_hung_up = False
+        # Its zygote has died, and no other process tells of its end.
+        self.is_orphan = False
         self.failure: Message | None = None
         # Why it is being replaced; "" while it is not.
         self.leaving_because = ""
