@@ -175,6 +175,8 @@ class Generation:
             # any more.
             self._loop.forget(worker.channel.fileno())
             worker.kill()
+            worker.has_hung_up = True
+            self._end_if_nobody_tells(worker)
             return
         for message in messages:
             self._note(worker, message)
@@ -232,6 +234,16 @@ class Generation:
             if worker.pid == pid:
                 self.has_ended(worker, reason, is_clean)
         self._nursery.process_has_ended(pid, reason)
+
+    def orphan(self, worker: WorkerProcess) -> None:
+        """From now on the end of its channel is all that will be heard of a worker's end."""
+        worker.is_orphan = True
+        self._end_if_nobody_tells(worker)
+
+    def _end_if_nobody_tells(self, worker: WorkerProcess) -> None:
+        if worker.is_orphan and worker.has_hung_up:
+            is_clean = worker.state == DRAINING
+            self.has_ended(worker, "it has gone, after its zygote", is_clean)
 
     def has_ended(self, worker: WorkerProcess, reason: str, is_clean: bool) -> None:
         """A worker's process has ended. reason: for people; is_clean: it finished all it had begun."""

@@ -49,6 +49,10 @@ class WorkerProcess:
         self.pid = 0
         self.state = LOADING
         self.began_s = time.monotonic()
+        # The other side has closed the channel.
+        self.has_hung_up = False
+        # Its zygote has died, and no other process tells of its end.
+        self.is_orphan = False
         self.failure: Message | None = None
         # Why it is being replaced; "" while it is not.
         self.leaving_because = ""
@@ -123,7 +127,9 @@ class Launcher:
     def launch(self, slot: int, place: int) -> WorkerProcess:
         """Start one worker. Raises OSError when there can be no more processes or descriptors."""
         ours, theirs = Channel.pair()
-        reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        reader, writer = os.pipe()
+        for end in (reader, writer):
+            os.set_blocking(end, False)
         worker = WorkerProcess(slot, place, self.generation, ours, reader)
         try:
             worker.pid = self._make_process(worker, theirs, writer)

@@ -312,7 +312,7 @@ def _adopt_descriptor(address: FdAddress) -> Listener:
     adopted = socket.socket(fileno=address.descriptor)
     families = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
     is_stream = adopted.family in families and adopted.type == socket.SOCK_STREAM
-    if not is_stream or not adopted.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+    if not is_stream or not _is_listening(adopted):
         # Not ours to close: whoever opened it may be using it.
         adopted.detach()
         raise ListenError(
@@ -323,6 +323,17 @@ def _adopt_descriptor(address: FdAddress) -> Listener:
     if adopted.family != socket.AF_UNIX:
         adopted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return Listener(adopted)
+
+
+def _is_listening(adopted: socket.socket) -> bool:
+    """Whether connections can come in; True where the system does not tell."""
+    try:
+        return bool(adopted.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    except OSError as error:
+        # macOS names the option and does not have it.
+        if error.errno == errno.ENOPROTOOPT:
+            return True
+        raise
 
 
 def _take_inherited(environ: MutableMapping[str, str]) -> tuple[FdAddress, ...]:

@@ -5,6 +5,8 @@ Without --preload there is nothing to look after: the supervisor forks them itse
 
 from __future__ import annotations
 
+import sys
+
 from .zygote import ZygoteLauncher
 
 TYPE_CHECKING = False
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from .launcher import Launcher
     from .loop import Loop, Timer
     from .process_log import ProcessLog
+
+# Whether a dead zygote's workers become children of the supervisor (rust/engine/src/orphans.rs).
+INHERITS_WORKERS = sys.platform == "linux"
 
 FIRST_DELAY_S = 0.2
 LONGEST_DELAY_S = 30.0
@@ -79,6 +84,8 @@ class Nursery:
         for worker in list(generation.workers):
             if not worker.pid:
                 generation.has_ended(worker, "its zygote has ended", is_clean=False)
+            elif not INHERITS_WORKERS:
+                generation.orphan(worker)
 
     def _hear(self, launcher: ZygoteLauncher) -> None:
         if not launcher.hear() and launcher is self.launcher:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-
-from .scoreboard import Scoreboard
+from .scoreboard import Scoreboard, now_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,10 +43,10 @@ class Places:
     def tell_requests(self, worker: WorkerProcess) -> str:
         """The requests that a worker has under way, for a log: "" for none."""
         exchanges = self.exchanges(worker)
-        now_ns = time.monotonic_ns()
+        read_ns = now_ns()
         told = [
             f"{exchange.method} {exchange.target} from {exchange.client}, {exchange.phase} for "
-            f"{(now_ns - exchange.first_byte_ns) / 1e9:.1f} s"
+            f"{(read_ns - exchange.first_byte_ns) / 1e9:.1f} s"
             for exchange in exchanges[:NAMED_REQUESTS]
         ]
         if len(exchanges) > NAMED_REQUESTS:

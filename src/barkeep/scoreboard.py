@@ -1,7 +1,7 @@
 """The shared memory that shows what every worker is doing, read by the supervisor with no help from a worker.
 
 The engines write it (rust/engine/src/scoreboard.rs) with nothing but aligned stores of 64 bits; a test holds
-that `LAYOUT` here and the engine's say the same. Times are nanoseconds of `time.monotonic_ns()`.
+that `LAYOUT` here and the engine's say the same. Times are nanoseconds of `now_ns()`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+import sys
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -151,11 +153,14 @@ class Scoreboard:
     def clear(self, index: int) -> None:
         """Forget a worker that has ended, and give its memory back: the place is free for another."""
         begin = self._begin(index)
-        try:
-            self._memory.madvise(mmap.MADV_REMOVE, begin, PLACE_BYTES)
-        except (AttributeError, OSError):
-            # Not Linux, or a file system that has no holes.
-            self._memory[begin : begin + PLACE_BYTES] = bytes(PLACE_BYTES)
+        if sys.platform == "linux":
+            try:
+                return self._memory.madvise(mmap.MADV_REMOVE, begin, PLACE_BYTES)
+            except (AttributeError, OSError):
+                # An old Python, or a file system that has no holes.
+                pass
+        self._memory[begin : begin + PLACE_BYTES] = bytes(PLACE_BYTES)
+        return None
 
     def write_command(self, index: int, command: int) -> None:
         """The supervisor's word to the worker of a place; the worker knows what the number means."""
@@ -201,9 +206,14 @@ class Scoreboard:
         return word
 
 
+def now_ns() -> int:
+    """The engines' clock. On macOS it goes on while the machine sleeps, and time.monotonic_ns() does not."""
+    return time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+
+
 def _memory_file(size: int) -> int:
     """An unnamed file in memory. Nobody can make it shorter: touching what is gone would end a worker."""
-    if hasattr(os, "memfd_create"):
+    if sys.platform == "linux" and hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("barkeep-scoreboard", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     else:
         import tempfile
@@ -212,7 +222,7 @@ def _memory_file(size: int) -> int:
             descriptor = os.dup(file.fileno())
     try:
         os.ftruncate(descriptor, size)
-        if hasattr(os, "memfd_create"):
+        if sys.platform == "linux" and hasattr(os, "memfd_create"):
             import fcntl
 
             fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)

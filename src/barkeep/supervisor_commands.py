@@ -8,6 +8,7 @@ import sys
 import time
 
 from .launcher import DRAINING, SERVING
+from .scoreboard import now_ns
 from .stacks import StackRequest
 
 TYPE_CHECKING = False
@@ -113,12 +114,12 @@ class SupervisorCommands:
         }
 
     def _requests(self, _arguments: dict[str, Any], reply: Reply) -> None:
-        now_ns = time.monotonic_ns()
+        read_ns = now_ns()
         requests = [
             {
                 "id": f"{worker.place}.{exchange.connection & INDEX_MASK}.{exchange.number}",
                 "slot": worker.slot,
-                "age_s": (now_ns - exchange.first_byte_ns) / 1e9,
+                "age_s": (read_ns - exchange.first_byte_ns) / 1e9,
                 "phase": exchange.phase,
                 "client": exchange.client,
                 "method": exchange.method,

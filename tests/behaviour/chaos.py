@@ -11,6 +11,7 @@ import os
 import random
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -215,16 +216,17 @@ class Chaos:
 
     def _kill_if_ours(self, pid: int) -> bool:
         """Not a process that has got the number of one that has just ended."""
-        with ExitStack() as stack:
-            try:
-                descriptor = os.pidfd_open(pid)
-                stack.callback(os.close, descriptor)
-                if os.readlink(f"/proc/{pid}/cwd") != str(self._directory):
-                    return False
-                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-            except OSError:
-                return False
-        return True
+        if sys.platform == "linux":
+            with ExitStack() as stack:
+                try:
+                    descriptor = os.pidfd_open(pid)
+                    stack.callback(os.close, descriptor)
+                    if os.readlink(f"/proc/{pid}/cwd") == str(self._directory):
+                        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+                        return True
+                except OSError:
+                    pass
+        return False
 
     def _site(self, source: str) -> None:
         fresh = self._directory / "release.py.new"

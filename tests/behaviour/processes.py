@@ -10,7 +10,8 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.behaviour.clients import WAIT_S, Address
@@ -49,6 +50,20 @@ def wait_until(is_so: Callable[[], bool]) -> None:
     while not is_so():
         assert time.monotonic() < until_s
         os.sched_yield()
+
+
+@contextmanager
+def end_awaited(pid: int) -> Iterator[None]:
+    """The block is over when the process has ended, which need be no child of ours."""
+    if sys.platform == "linux":
+        ended = os.pidfd_open(pid)
+        try:
+            yield
+            select.select([ended], [], [])
+        finally:
+            os.close(ended)
+    else:
+        raise NotImplementedError("only Linux has descriptors for processes")
 
 
 class ServerProcess:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tests.behaviour.deployments import WITH_GATES, Deployment, good
 from tests.behaviour.load import Load
-from tests.behaviour.processes import children_of, wait_until
+from tests.behaviour.processes import children_of, end_awaited, wait_until
 
 if TYPE_CHECKING:
     from tests.behaviour.gates import Gate
@@ -222,11 +221,9 @@ def test_reload_is_answered_when_its_zygote_is_reaped_before_it_is_heard(
     with ThreadPoolExecutor(1) as pool:
         reload = pool.submit(deployment.command, "reload")
         gate.wait_for(1)
-        ended = os.pidfd_open(children_of(server.pid)[-1])
-        server.send(signal.SIGSTOP)
-        gate.open()
-        select.select([ended], [], [])
-        os.close(ended)
+        with end_awaited(children_of(server.pid)[-1]):
+            server.send(signal.SIGSTOP)
+            gate.open()
         server.send(signal.SIGCONT)
         answer = reload.result()
     assert answer["code"] == 1

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 from typing import TYPE_CHECKING
+
+from tests.behaviour.processes import end_awaited
 
 if TYPE_CHECKING:
     from tests.behaviour.gates import Gate
@@ -82,11 +83,8 @@ def test_old_supervisor_finishes_what_it_began_when_the_new_one_ends_before(
     server.send(signal.SIGUSR2)
     new = int(server.wait_for_log("a new supervisor starts as process").split()[-1])
     server.wait_for_log("serves now; finishing what was begun")
-    os.kill(new, signal.SIGTERM)
-    # The end of the one that now serves is the end of its descriptor.
-    ended = os.pidfd_open(new)
-    select.select([ended], [], [])
-    os.close(ended)
+    with end_awaited(new):
+        os.kill(new, signal.SIGTERM)
     # What it does about that is done before it looks at this.
     server.send(signal.SIGUSR1)
     gate.open()

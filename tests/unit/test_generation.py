@@ -385,3 +385,15 @@ def test_lame_duck_counts_for_workers_that_come_later(world: World) -> None:
     world.turn()
     world.says(launched[1], "loaded")
     assert launched[1].heard() == ["serve", "lame_duck"]
+
+
+def test_worker_whose_end_nobody_tells_has_ended_with_its_channel(world: World) -> None:
+    one, two = world.serve(2)
+    world.generation.orphan(one)
+    one.theirs.close()
+    two.theirs.close()
+    world.turn()
+    assert one not in world.generation.workers
+    assert two in world.generation.workers
+    world.generation.orphan(two)
+    assert two not in world.generation.workers

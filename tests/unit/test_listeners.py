@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -218,6 +219,17 @@ def test_socket_that_does_not_listen_is_told_and_left_open(
         with pytest.raises(ListenError, match="is not a listening stream socket"):
             listen(opened, f"fd://{given.fileno()}")
         os.fstat(given.fileno())
+
+
+def test_listening_socket_is_taken_over_where_the_system_does_not_tell_that_it_listens(
+    opened: list[Listener], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_socket: socket.socket, _level: int, _option: int) -> int:
+        raise OSError(errno.ENOPROTOOPT, "Protocol not available")
+
+    given = socket.create_server(("127.0.0.1", 0))
+    monkeypatch.setattr(socket.socket, "getsockopt", refuse)
+    assert listen(opened, f"fd://{given.detach()}").url.startswith("http://127.0.0.1:")
 
 
 @pytest.fixture

@@ -20,7 +20,9 @@ class FakeWorker:
     """Has the pipe of a worker; the test is its fault handler."""
 
     def __init__(self) -> None:
-        self.stacks, self.writer = os.pipe2(os.O_NONBLOCK)
+        self.stacks, self.writer = os.pipe()
+        for end in (self.stacks, self.writer):
+            os.set_blocking(end, False)
         self.asked = 0
 
     def ask_for_stacks(self) -> None:
