@@ -69,13 +69,7 @@ impl EventLoop {
                     if self.is_drain_begun { DRAIN_FIRST_BYTE_MS.min(head_ms) } else { head_ms };
                 let record = self.shared.scoreboard.open_record();
                 let connection = self.connections.add(index, transport, peer, record, now.ms, allowance_ms);
-                let mut state = connection.lock();
-                // The first request has often arrived with the connection.
-                let Self { shared, scratch, batch, .. } = &mut *self;
-                receive(&connection, &mut state, shared, false, scratch, batch, now);
-                if !matches!(state.phase, Phase::Serving(_)) {
-                    connection.register(&mut state, &self.shared);
-                }
+                self.accepted.push(connection);
             }
             Accepted::Nobody => return false,
             Accepted::Failed => {}
@@ -89,6 +83,19 @@ impl EventLoop {
             Accepted::NoRoom(_) => {}
         }
         true
+    }
+
+    /// Looks whether the first requests have arrived; the poller need not know of connections whose has. At the end of the
+    /// turn, for that is when most have.
+    pub fn begin_accepted(&mut self, now: Now) {
+        let Self { shared, accepted, scratch, batch, .. } = self;
+        for connection in accepted.drain(..) {
+            let mut state = connection.lock();
+            receive(&connection, &mut state, shared, false, scratch, batch, now);
+            if !matches!(state.phase, Phase::Serving(_)) {
+                connection.register(&mut state, shared);
+            }
+        }
     }
 
     /// A connection is closed: its slot is free, and there may be room for another.

@@ -88,7 +88,11 @@ impl ApplicationThread {
         self.begin(&exchange, serial, body_bytes);
         let template = self.templates.get(usize::from(exchange.connection.listener));
         let template = template.map(|template| template.bind(py).clone()).unwrap_or_else(|| PyDict::new(py));
-        let environ = match environ::build(&template, &mut lock(&self.recent), &mut exchange, &self.shared) {
+        // Taken out meanwhile: making an environ may collect garbage, and so run other Python code.
+        let mut recent = std::mem::take(&mut *lock(&self.recent));
+        let environ = environ::build(&template, &mut recent, &mut exchange, &self.shared);
+        *lock(&self.recent) = recent;
+        let environ = match environ {
             Ok(environ) => environ,
             Err(error) => {
                 // Out of memory, most likely: nobody will answer, and the client must not wait for it.

@@ -35,6 +35,8 @@ pub struct EventLoop {
     pub connections: Connections,
     pub scratch: Vec<u8>,
     pub batch: Vec<Exchange>,
+    /// Connections of this turn.
+    pub accepted: Vec<Arc<Connection>>,
     way: Way,
     pub is_drain_begun: bool,
     next_tick_ms: u64,
@@ -54,6 +56,7 @@ impl EventLoop {
             connections: Connections::default(),
             scratch: vec![0; SCRATCH_BYTES],
             batch: Vec::new(),
+            accepted: Vec::new(),
             way: Way::default(),
             is_drain_begun: false,
             next_tick_ms: 0,
@@ -94,6 +97,7 @@ impl EventLoop {
                 self.forget(token, now);
             }
             self.tick(now);
+            self.begin_accepted(now);
             self.shared.scoreboard.set(layout::CONNECTIONS, self.connections.len() as u64);
             if !self.batch.is_empty() {
                 self.shared.hand_over.push(&mut self.batch, now.ns);
