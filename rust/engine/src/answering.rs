@@ -8,7 +8,7 @@
 use crate::access_log::Record;
 use crate::connection::{BodyStream, Connection, Phase, Serving, State};
 use crate::draining::leftover;
-use crate::exchange::{Begun, Exchange};
+use crate::exchange::{Exchange, Given};
 use crate::outbox::FilePiece;
 use crate::reading::{Now, feed_inbox};
 use crate::shared::Shared;
@@ -36,7 +36,7 @@ pub struct Part {
     /// Nothing of the answer was sent yet.
     pub is_first: bool,
     /// How far the answer is with these bytes.
-    pub begun: Begun,
+    pub given: Given,
 }
 
 /// The end of an answer.
@@ -57,7 +57,7 @@ impl Connection {
             return Err(Gone);
         }
         let Some(serving) = state.serving(part.exchange) else { return Err(Gone) };
-        serving.begun = Some(part.begun);
+        serving.given = part.given;
         self.application.mark_moved(serving.timeout_ms);
         let is_direct = part.is_first || bytes.len() + more.len() >= DIRECT_BYTES;
         if is_direct && state.outbox.is_empty() {

@@ -134,7 +134,8 @@ impl Connection {
 
     /// The application reads: now the peer may send (RFC 9110 section 10.1.1).
     fn send_continue(&self, state: &mut State, shared: &Shared) {
-        if let Phase::Serving(Serving { stream: Some(stream), begun: None, .. }) = &mut state.phase
+        if let Phase::Serving(Serving { stream: Some(stream), given, .. }) = &mut state.phase
+            && !given.is_something()
             && std::mem::take(&mut stream.is_continue_due)
         {
             state.outbox.add(CONTINUE);

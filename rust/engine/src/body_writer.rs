@@ -3,7 +3,7 @@
 
 use crate::answer::Stage;
 use crate::answering::{Gone, Part};
-use crate::exchange::Begun;
+use crate::exchange::Given;
 use crate::lock;
 use crate::python_errors::{application_error, client_gone};
 use crate::response_writer::{JOINED_BYTES, PyExchange};
@@ -72,11 +72,11 @@ impl PyExchange {
             return Ok(());
         }
         let (connection, shared) = (&*self.connection, &*self.shared);
-        let begun = {
+        let given = {
             let answer = lock(&self.answer);
-            Begun { status: answer.sent_status(), body_bytes: answer.bytes_sent }
+            Given { status: answer.sent_status(), body_bytes: answer.bytes_sent }
         };
-        let part = Part { exchange: self.number, is_first, begun };
+        let part = Part { exchange: self.number, is_first, given };
         let sent = if more.len() > JOINED_BYTES || bytes.len() > 2 * JOINED_BYTES {
             py.detach(|| connection.write(shared, bytes, more, part))
         } else {

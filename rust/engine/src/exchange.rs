@@ -49,10 +49,17 @@ pub struct Run {
     pub body_bytes: u64,
 }
 
-/// How far an answer has come.
-#[derive(Clone, Copy, Debug)]
-pub struct Begun {
+/// What has been given of an answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Given {
+    /// 0: nothing yet.
     pub status: u16,
     /// Of its body, without framing.
     pub body_bytes: u64,
+}
+
+impl Given {
+    pub fn is_something(self) -> bool {
+        self.status != 0
+    }
 }

@@ -62,7 +62,7 @@ pub fn give_up(connection: &Connection, state: &mut State, shared: &Shared, verd
         }
     };
     connection.application.stop();
-    let may_answer = serving.begun.is_none() && state.transport.is_some();
+    let may_answer = !serving.given.is_something() && state.transport.is_some();
     tell(connection, shared, &serving, verdict, may_answer, now);
     if !serving.is_logged {
         state.unlogged.push(record(connection, shared, &serving, verdict, now));
@@ -127,11 +127,10 @@ fn tell(
 
 fn record(connection: &Connection, shared: &Shared, serving: &Serving, verdict: Verdict, now: Now) -> Record {
     let whole_bytes = serving.run.as_ref().map_or(0, |run| run.body_bytes);
-    let begun = serving.begun.as_ref();
     Record {
         names: shared.names_for_log(connection, Some(&serving.head)),
-        status: begun.map_or(verdict.status(), |begun| begun.status),
-        bytes_sent: begun.map_or(0, |begun| begun.body_bytes),
+        status: if serving.given.is_something() { serving.given.status } else { verdict.status() },
+        bytes_sent: serving.given.body_bytes,
         bytes_received: serving.stream.as_ref().map_or(whole_bytes, |stream| stream.bytes_read),
         times: serving.times,
         done_ns: now.ns,

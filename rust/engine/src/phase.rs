@@ -1,7 +1,7 @@
 //! Step 2 of 6 - where a connection stands, and what belongs to each phase; `connection` has the drawing.
 
 use crate::bodies::WholeBody;
-use crate::exchange::{Begun, Run, Times};
+use crate::exchange::{Given, Run, Times};
 use barkeep_wire::{BodyDecoder, Head, Refusal};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub struct Serving {
     /// None: it is queued.
     pub run: Option<Run>,
     /// Bytes of the answer were given: nothing else may be sent before its end.
-    pub begun: Option<Begun>,
+    pub given: Given,
     /// Its access-log line is written: the server stopped before the application had finished.
     pub is_logged: bool,
     /// The part of the body that the application reads itself.

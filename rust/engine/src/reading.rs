@@ -6,7 +6,7 @@ use crate::bodies::SPARE_BYTES;
 use crate::connection::{
     BodyFault, BodyStream, BodyUnderWay, Connection, HeadUnderWay, Patience, Phase, Serving, State, wake,
 };
-use crate::exchange::{Body, Exchange, Times};
+use crate::exchange::{Body, Exchange, Given, Times};
 use crate::health;
 use crate::refusal::{self, Reason};
 use crate::shared::Shared;
@@ -366,7 +366,7 @@ fn hand_over(
         timeout_ms,
         left_ms: None,
         run: None,
-        begun: None,
+        given: Given::default(),
         is_logged: false,
         stream,
     });
