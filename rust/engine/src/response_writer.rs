@@ -20,7 +20,6 @@ use barkeep_wire::{
     BodySize, CommonFields, Head, Persistence, RequestFacts, ResponseFraming, ResponseHead, persistence,
     write_refusal,
 };
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyBytes, PyDict, PyList, PyString};
 use std::cell::Cell;
@@ -70,7 +69,8 @@ impl PyExchange {
         lock(&self.answer).stage.is_after_head()
     }
 
-    /// Takes status and header fields of the answer, and returns `write`; nothing is sent yet. What it means to be called
+    /// Takes status and header fields of the answer; nothing is sent yet. Returns the exchange, which writes when it is
+    /// called: a bound method would have to be made for each request, and hardly any calls it. What it means to be called
     /// again, with exc_info, is for `wsgi.py` to say.
     #[pyo3(signature = (status, headers, exc_info=None, /))]
     fn start_response<'py>(
@@ -78,16 +78,20 @@ impl PyExchange {
         status: &Bound<'py, PyAny>,
         headers: &Bound<'py, PyAny>,
         exc_info: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let py = this.py();
+    ) -> PyResult<Bound<'py, Self>> {
         match exc_info {
             None => this.get().set_head(status, headers)?,
             Some(exc_info) => {
-                let wsgi = py.import(intern!(py, "barkeep.wsgi"))?;
-                wsgi.call_method1(intern!(py, "start_again"), (this, status, headers, exc_info))?;
+                let wsgi = this.py().import("barkeep.wsgi")?;
+                wsgi.call_method1("start_again", (this, status, headers, exc_info))?;
             }
         }
-        this.getattr(intern!(py, "write"))
+        Ok(this.clone())
+    }
+
+    /// PEP 3333, "The write() Callable".
+    fn __call__(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.write(py, data)
     }
 
     /// Takes a head in place of one that was set but not sent: the application had an error.
