@@ -85,8 +85,7 @@ impl EventLoop {
         true
     }
 
-    /// Looks whether the first requests have arrived; the poller need not know of connections whose has. At the end of the
-    /// turn, for that is when most have.
+    /// Looks whether the first requests of this turn's connections have arrived: the poller need not know of one whose has.
     pub fn begin_accepted(&mut self, now: Now) {
         let Self { shared, accepted, scratch, batch, .. } = self;
         for connection in accepted.drain(..) {

@@ -97,16 +97,25 @@ impl EventLoop {
                 self.forget(token, now);
             }
             self.tick(now);
-            self.begin_accepted(now);
             self.shared.scoreboard.set(layout::CONNECTIONS, self.connections.len() as u64);
-            if !self.batch.is_empty() {
-                self.shared.hand_over.push(&mut self.batch, now.ns);
-                self.shared.hand_over.give_way(&mut self.way);
-                self.send_held();
+            self.hand_over(now);
+            if !self.accepted.is_empty() {
+                // Meanwhile the first requests of most have arrived.
+                let now = Now::read();
+                self.begin_accepted(now);
+                self.hand_over(now);
             }
             self.mind_siblings(now);
         }
         self.end();
+    }
+
+    fn hand_over(&mut self, now: Now) {
+        if !self.batch.is_empty() {
+            self.shared.hand_over.push(&mut self.batch, now.ns);
+            self.shared.hand_over.give_way(&mut self.way);
+            self.send_held();
+        }
     }
 
     /// Sends the answers that were held while this thread gave way, before anything else is done with their connections.
