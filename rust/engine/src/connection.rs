@@ -29,7 +29,7 @@ pub use crate::phase::{
 };
 use crate::scoreboard_record::ExchangeRecord;
 use crate::shared::Shared;
-use crate::transport::{Received, Transport};
+use crate::transport::Transport;
 use barkeep_wire::Head;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::Thread;
@@ -304,8 +304,7 @@ impl State {
 /// Whether closing now would throw bytes away: then the kernel resets the connection, and the peer may lose the answer
 /// that it has not read yet (RFC 9112 section 9.6). An event may not have told, so the socket is asked.
 fn has_unread_bytes(state: &State) -> bool {
-    let received = state.transport.as_ref().map(|transport| transport.receive(&mut [0u8; 16]));
-    matches!(received, Some(Ok(Received::Bytes(_))))
+    state.transport.as_ref().is_some_and(Transport::has_unread)
 }
 
 /// Wakes the application thread that waits on this connection, if one does.

@@ -49,6 +49,12 @@ impl Transport {
         }))
     }
 
+    /// Whether bytes have arrived that were not received yet.
+    pub fn has_unread(&self) -> bool {
+        let Transport::Plain(fd) = self;
+        io::ioctl_fionread(fd).is_ok_and(|bytes| bytes > 0)
+    }
+
     /// Sends what the socket takes; None when it takes nothing now.
     pub fn send(&self, bytes: &[u8], more_follows: bool) -> Result<Option<usize>, Errno> {
         let Transport::Plain(fd) = self;
