@@ -6,7 +6,7 @@
 //! makes the next one (PEP 3333, "Buffering and Streaming"), and many small ones leave in few sends.
 
 use crate::access_log::Record;
-use crate::connection::{BodyStream, Connection, Phase, Serving, State};
+use crate::connection::{BodyStream, Connection, Phase, Serving, State, announce_wait};
 use crate::draining::leftover;
 use crate::exchange::{Begun, Exchange};
 use crate::outbox::FilePiece;
@@ -91,7 +91,7 @@ impl Connection {
                 return if is_open { Ok(()) } else { Err(Gone) };
             }
             self.application.stop();
-            state.waiter = Some(std::thread::current());
+            announce_wait(&mut state);
             drop(state);
             std::thread::park();
         }

@@ -3,7 +3,7 @@
 //! What nobody reads stays in the kernel: the peer feels it, and no memory is spent.
 
 use crate::clock::now_ms;
-use crate::connection::{BodyFault, BodyStream, Connection, Patience, Phase, Serving, State};
+use crate::connection::{BodyFault, BodyStream, Connection, Patience, Phase, Serving, State, announce_wait};
 use crate::draining::READ_AWAY_BYTES;
 use crate::shared::Shared;
 use crate::transport::Received;
@@ -43,7 +43,7 @@ impl Connection {
                 Ok(Attempt::Bytes(bytes)) => return Ok(bytes),
                 Ok(Attempt::End) => return Ok(0),
                 Ok(Attempt::MustWait) => {
-                    guard.waiter = Some(std::thread::current());
+                    announce_wait(&mut guard);
                     drop(guard);
                     std::thread::park();
                 }

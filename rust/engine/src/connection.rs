@@ -76,8 +76,9 @@ pub struct State {
     pub has_unread: bool,
     /// Counts towards the floor for bodies and answers.
     pub progress: Progress,
-    /// The application thread that waits for bytes of the body or for room in the outbox.
-    pub waiter: Option<Thread>,
+    /// Application threads that wait for bytes of the body or for room in the outbox: one for each, when the
+    /// application reads and writes at once.
+    waiters: Vec<Thread>,
     /// The I/O thread has been asked to flush.
     pub is_flush_due: bool,
     /// Requests that were handed over. After the first, the next one has the keep-alive allowance.
@@ -104,7 +105,7 @@ impl Connection {
             outbox: Outbox::default(),
             has_unread: false,
             progress: Progress::default(),
-            waiter: None,
+            waiters: Vec::new(),
             is_flush_due: false,
             exchanges: 0,
             unlogged: Unlogged::default(),
@@ -308,9 +309,65 @@ fn has_unread_bytes(state: &State) -> bool {
     matches!(received, Some(Ok(Received::Bytes(_))))
 }
 
-/// Wakes the application thread that waits on this connection, if one does.
+/// The calling thread is about to wait on this connection: `wake` ends its next `park`.
+pub fn announce_wait(state: &mut State) {
+    remember(&mut state.waiters);
+}
+
+fn remember(waiters: &mut Vec<Thread>) {
+    let waiter = std::thread::current();
+    // It may have come back without having been woken.
+    if waiters.iter().all(|other| other.id() != waiter.id()) {
+        waiters.push(waiter);
+    }
+}
+
+/// Wakes the application threads that wait on this connection, if any do: each looks for itself what has changed.
 pub fn wake(state: &mut State) {
-    if let Some(waiter) = state.waiter.take() {
+    for waiter in state.waiters.drain(..) {
         waiter.unpark();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scoreboard::Scoreboard;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    #[test]
+    fn threads_that_read_and_write_on_one_connection_are_all_woken() {
+        let (socket, _) =
+            socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::empty(), None).unwrap();
+        let peer = Peer { address: "".into(), port: None };
+        let record = Scoreboard::private().unwrap().open_record();
+        let deadline = Deadline::after(0, u64::MAX);
+        let connection = Connection::new(1, peer, 0, Transport::Plain(socket), deadline, record);
+        let connection = Arc::new(connection);
+        let (told, events) = mpsc::channel();
+        for _ in 0..2 {
+            let (connection, told) = (Arc::clone(&connection), told.clone());
+            std::thread::spawn(move || {
+                announce_wait(&mut connection.lock());
+                told.send("waits").unwrap();
+                std::thread::park();
+                told.send("was woken").unwrap();
+            });
+        }
+        let next = || events.recv_timeout(Duration::from_secs(20)).unwrap();
+        assert_eq!([next(), next()], ["waits"; 2]);
+        wake(&mut connection.lock());
+        assert_eq!([next(), next()], ["was woken"; 2]);
+    }
+
+    #[test]
+    fn thread_that_was_not_woken_is_remembered_once() {
+        let mut waiters = Vec::new();
+        for _ in 0..3 {
+            remember(&mut waiters);
+        }
+        assert_eq!(waiters.len(), 1);
     }
 }

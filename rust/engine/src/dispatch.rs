@@ -18,7 +18,7 @@ use crate::scoreboard::Scoreboard;
 use crate::scoreboard_layout as layout;
 use crate::seat::Seat;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ pub struct HandOver {
     /// The I/O thread while it gives way.
     io: Seat,
     /// Python without a GIL: every woken thread can run at once.
-    runs_in_parallel: bool,
+    runs_in_parallel: AtomicBool,
     /// Is told how many wait and work, by whoever holds `waiting`.
     scoreboard: Arc<Scoreboard>,
 }
@@ -106,9 +106,14 @@ impl HandOver {
             last_taken_ns: AtomicU64::new(0),
             threads: AtomicUsize::new(0),
             io: Seat::default(),
-            runs_in_parallel,
+            runs_in_parallel: AtomicBool::new(runs_in_parallel),
             scoreboard,
         }
+    }
+
+    /// Whether Python has no GIL. From any thread, at any time: it decides how many threads are called, and nothing else.
+    pub fn set_parallel(&self, runs_in_parallel: bool) {
+        self.runs_in_parallel.store(runs_in_parallel, Ordering::Relaxed);
     }
 
     /// Counts an application thread in.
@@ -326,7 +331,7 @@ impl HandOver {
         let queued = waiting.exchanges.len();
         let idle = waiting.seats.len();
         let running = self.threads.load(Ordering::Relaxed).saturating_sub(idle + waiting.called);
-        let (wanted, standstill_ns) = if self.runs_in_parallel {
+        let (wanted, standstill_ns) = if self.runs_in_parallel.load(Ordering::Relaxed) {
             (queued.saturating_sub(waiting.called), 0)
         } else if queued == 0 || waiting.called > 0 {
             (0, 0)
