@@ -16,6 +16,7 @@ from barkeep.server import Service
 from barkeep.settings import Settings
 from tests.behaviour.clients import WAIT_S, Client
 from tests.behaviour.gates import Gate
+from tests.behaviour.gil import needs_gil
 from tests.behaviour.kinds import Connect, Serve, Spawn
 
 TYPE_CHECKING = False
@@ -217,6 +218,7 @@ def test_embedded_server_says_when_too_many_threads_are_stuck(
     assert log.count("max_stuck_threads is reached") == 1
 
 
+@needs_gil
 def test_python_that_stands_still_is_answered_for_and_goes_on_when_it_can(
     spawn: Spawn, connect: Connect, gate: Gate
 ) -> None:
