@@ -45,8 +45,12 @@ def stacks_of(idents: Collection[int]) -> dict[int, StackSummary]:
     if not gil_is_enabled():
         return {ident: stack for ident, stack in _read_dump(_dump()).items() if ident in idents}
     # Private by name and documented: the only way to another thread's frame.
-    frames = sys._current_frames().items()  # noqa: SLF001
-    return {ident: traceback.extract_stack(frame) for ident, frame in frames if ident in idents}
+    frames = sys._current_frames()  # noqa: SLF001
+    try:
+        return {ident: traceback.extract_stack(frames[ident]) for ident in idents if ident in frames}
+    finally:
+        # Our own frame is among them: a circle, which would keep what the requests of all threads have.
+        frames.clear()
 
 
 def is_waiting(stack: StackSummary) -> bool:

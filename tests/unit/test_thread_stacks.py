@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import faulthandler
+import gc
 import os
 import queue
 import signal
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from typing import cast
 
@@ -176,6 +178,35 @@ def test_application_thread_waits_between_two_exchanges_and_not_in_one() -> None
     # It ends because the thread was seen to wait.
     serve_one(look)
     assert waits == [False]
+
+
+@pytest.mark.usefixtures("gil")
+def test_looking_keeps_nothing_of_a_thread_alive() -> None:
+    is_there, may_go = threading.Event(), threading.Event()
+    marks: list[weakref.ref[Mark]] = []
+
+    def have_something() -> None:
+        something = Mark()
+        marks.append(weakref.ref(something))
+        is_there.set()
+        may_go.wait()
+
+    thread = threading.Thread(target=have_something)
+    gc.disable()
+    try:
+        thread.start()
+        is_there.wait()
+        # Also from within: the frame that looks is among those that are looked at.
+        assert stacks_of((thread.ident or 0, threading.get_ident()))
+        may_go.set()
+        thread.join()
+        assert marks[0]() is None
+    finally:
+        gc.enable()
+
+
+class Mark:
+    """Something to see whether a frame is still there."""
 
 
 @pytest.mark.usefixtures("gil")
