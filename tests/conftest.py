@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
+import hypothesis.strategies
 import pytest
 
 # Tests import their helpers as `tests.apps`, also under the bare `pytest` command.
@@ -21,8 +23,17 @@ if TYPE_CHECKING:
     from tests.apps import Serve
 
 
+@hypothesis.settings(max_examples=1, database=None)
+@hypothesis.given(hypothesis.strategies.none())
+def make_one_example(_value: None) -> None:
+    """Use Hypothesis."""
+
+
 def pytest_collection_finish() -> None:
     """Thousands of collected tests are no garbage: a gc.collect() in a test need not look at them."""
+    # Hypothesis makes its random numbers when it is first used, and asks the collector who holds them. That
+    # would not look at frozen objects.
+    make_one_example()
     gc.collect()
     gc.freeze()
 

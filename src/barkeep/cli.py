@@ -319,7 +319,23 @@ def _make_help_formatter(*, prog: str) -> argparse.HelpFormatter:
         width = os.get_terminal_size().columns
     except OSError:
         width = DEFAULT_HELP_WIDTH
-    return argparse.RawDescriptionHelpFormatter(prog, width=min(width, MAX_HELP_WIDTH) - 2)
+    return _HelpFormatter(prog, width=min(width, MAX_HELP_WIDTH) - 2)
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Knows no colours until help is shown: argparse of Python 3.14 makes a formatter for every start, and
+    colours import dataclasses and inspect, 18 ms."""
+
+    _with_color = True
+
+    def _set_color(self, color: bool) -> None:
+        self._with_color = color
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("_theme", "_decolor") or name in self.__dict__:
+            raise AttributeError(name)
+        super()._set_color(self._with_color)  # type: ignore[misc]
+        return self.__dict__[name]
 
 
 class _PrintVersion(argparse.Action):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,18 +18,23 @@ LONGEST_LINE = 64 * 1024
 class ErrorStream:
     """What the applications of one thread write becomes log lines; an unfinished line waits for its end.
 
-    unfinished: a line that was begun, for flush(). A plain attribute: it is looked at after every request.
+    The application may hand it to threads of its own: no text is lost, but lines that several write in pieces
+    are mixed. unfinished: a line that was begun, for flush(). A plain attribute: it is looked at after every
+    request.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._log = engine.log
+        # Guards `unfinished` while it changes. Whoever holds it may come again: from a finalizer.
+        self._lock = threading.RLock()
         self.unfinished = ""
 
     def write(self, text: str) -> int:
         """Log every line that `text` completes. The result is the number of characters, as files have it."""
         if not isinstance(text, str):
             raise TypeError(f"wsgi.errors takes str, found {type(text).__name__}")
-        *lines, self.unfinished = (self.unfinished + text).split("\n")
+        with self._lock:
+            *lines, self.unfinished = (self.unfinished + text).split("\n")
         for line in lines:
             self._log("error", line)
         if len(self.unfinished) > LONGEST_LINE:
@@ -41,6 +48,7 @@ class ErrorStream:
 
     def flush(self) -> None:
         """Log the line that was begun."""
-        if self.unfinished:
+        with self._lock:
             line, self.unfinished = self.unfinished, ""
+        if line:
             self._log("error", line)

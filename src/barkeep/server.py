@@ -13,8 +13,9 @@ from .errors import SettingError
 from .listeners import open_listeners
 from .settings import Settings
 from .signals import Signals
+from .thread_stacks import is_waiting, stacks_of
 from .watch import Watch
-from .wsgi import is_waiting, serve_exchanges
+from .wsgi import serve_exchanges
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -241,15 +242,13 @@ class Service:
 
     def log_stacks(self, outcome: str) -> None:
         """One event in the log for each thread that is inside the application: where it stands."""
-        import traceback
-
-        frames = sys._current_frames()  # noqa: SLF001 - the only way to see another thread
-        for thread in self._threads:
-            frame = frames.get(thread.ident or 0)
-            if frame is None or is_waiting(frame):
-                continue
-            stack = "".join(traceback.format_stack(frame)).rstrip()
-            self.engine.log("warning", f"{thread.name} is inside the application, {outcome}\n{stack}")
+        with self._changed:
+            # Threads that end meanwhile take themselves out.
+            threads = {thread.ident or 0: thread.name for thread in self._threads}
+        for ident, stack in stacks_of(threads).items():
+            if not is_waiting(stack):
+                text = "".join(stack.format()).rstrip()
+                self.engine.log("warning", f"{threads[ident]} is inside the application, {outcome}\n{text}")
 
     def _join_threads(self, give_up_at_s: float | None) -> bool:
         with self._changed:

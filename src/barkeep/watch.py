@@ -6,11 +6,10 @@ to stop (RequestTimeout), and when it does not come back another takes its place
 
 from __future__ import annotations
 
-import sys
 import time
 
 from .errors import RequestTimeout
-from .wsgi import serve_exchanges
+from .thread_stacks import stacks_of, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
     from ._engine import Engine
 
     OnTimedOut = Callable[[str, float, int, str], None]
-
-# Its frames are the last of ours below the application.
-CALLER = serve_exchanges.__code__.co_filename
 
 
 class Watch:
@@ -139,20 +135,7 @@ class Watch:
 
 
 def _stack_of(ident: int) -> str:
-    """Where a thread is now, as a traceback has it, from the application's first frame on.
-
-    Formatted at once, because the thread goes on.
-    """
-    # Imported when first needed: it costs 1.5 MiB.
-    import traceback
-
-    # Private by name and documented: the only way to another thread's frame.
-    frame = sys._current_frames().get(ident)  # noqa: SLF001
-    if frame is None:
-        return "  (the thread has ended)"
-    stack = traceback.extract_stack(frame)
-    ours = [index for index, summary in enumerate(stack) if summary.filename == CALLER]
-    return "".join(traceback.format_list(stack[ours[-1] + 1 :] if ours else stack)).rstrip()
+    return text_of(stacks_of((ident,)).get(ident))
 
 
 def _name_of(ident: int) -> str:

@@ -17,6 +17,7 @@ from .loop import Loop, Timer
 from .process_log import ProcessLog
 from .process_title import set_title, worker_title
 from .signals import Signals
+from .thread_stacks import write_on_signal
 from .warm_up import warm_up
 
 TYPE_CHECKING = False
@@ -39,7 +40,7 @@ EXIT_APPLICATION = 3
 # TERM asks the supervisor for a replacement; INT comes from a terminal to everybody and is the supervisor's.
 HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGQUIT)
 
-# Python's own fault handler writes all stacks for this one, even while the GIL is held.
+# All stacks are written for this one, even while the GIL is held (thread_stacks.py).
 STACKS_SIGNAL = signal.SIGUSR2
 
 # How long between two looks whether all has left, while draining.
@@ -149,6 +150,8 @@ class Worker:
             if application is None:
                 application = load(self._settings, self._job.target)
                 self._job.hooks.generation_loaded(generation=self._job.generation, pid=os.getpid())
+            # An extension that it imports may have brought the GIL back.
+            write_on_signal(STACKS_SIGNAL, self._job.stacks)
             warm_up(application, self._settings)
         except BarkeepError as error:
             self._tell(describe_failure(error))
@@ -165,10 +168,8 @@ class Worker:
         return self._exit_code
 
     def _prepare(self) -> None:
-        import faulthandler
-
-        faulthandler.register(STACKS_SIGNAL, file=self._job.stacks, all_threads=True)
         job = self._job
+        write_on_signal(STACKS_SIGNAL, job.stacks)
         set_title(worker_title(job.slot, job.generation))
         job.hooks.log = self._log.write
         job.hooks.worker_started(slot=job.slot, generation=job.generation, pid=os.getpid())

@@ -13,8 +13,7 @@ from .file_wrapper import FileWrapper, send_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from types import FrameType
+    from collections.abc import Iterable
     from typing import NoReturn
     from wsgiref.types import WSGIApplication
 
@@ -32,21 +31,19 @@ def serve_exchanges(engine: Engine, application: WSGIApplication) -> None:
     while True:
         try:
             # Each exchange has a frame of its own, so that nothing of it outlives it while the thread waits.
-            while _serve_next(take, application, engine):
+            # Others see by this frame being the innermost that it waits (thread_stacks.py).
+            while _serve(take(), application, engine):
                 if errors.unfinished:
                     errors.flush()
             return
         except RequestTimeout:
             # It was meant for an exchange that has just ended; take() lets none through to the next.
             continue
+        except Exception as error:  # a request that cannot be shown to the application: the engine has cut it
+            engine.log("error", f"a request could not be handed over: {error!r}")
 
 
-def _serve_next(take: Callable[[], Exchange | None], application: WSGIApplication, engine: Engine) -> bool:
-    try:
-        exchange = take()
-    except Exception as error:  # a request that cannot be shown to the application: the engine has cut it
-        engine.log("error", f"a request could not be handed over: {error!r}")
-        return True
+def _serve(exchange: Exchange | None, application: WSGIApplication, engine: Engine) -> bool:
     if exchange is None:
         return False
     try:
@@ -57,11 +54,6 @@ def _serve_next(take: Callable[[], Exchange | None], application: WSGIApplicatio
     except BaseException as error:  # also SystemExit: one request may not end the thread
         _report(engine, exchange, error)
     return True
-
-
-def is_waiting(frame: FrameType) -> bool:
-    """Whether an application thread with this frame waits for its next exchange."""
-    return frame.f_code is _serve_next.__code__ and "exchange" not in frame.f_locals
 
 
 def answer(exchange: Exchange, application: WSGIApplication) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from barkeep.thread_stacks import gil_is_enabled
 from tests.behaviour.gates import wait_at
 
 TYPE_CHECKING = False
@@ -118,6 +119,20 @@ def hang(_environ: WSGIEnvironment, start_response: StartResponse, kind: str, *_
     return [b"let go"]
 
 
+# Who computes in `meet`.
+HERE: list[int] = []
+
+
+def meet(_environ: WSGIEnvironment, start_response: StartResponse, count: str, *_: str) -> Iterable[bytes]:
+    """Compute until so many threads do; one that has to wait for a GIL never comes. Tells of the GIL."""
+    sys.setswitchinterval(86_400)
+    HERE.append(threading.get_ident())
+    while len(HERE) < int(count):
+        pass
+    start_response("200 OK", [TEXT])
+    return [b"GIL" if gil_is_enabled() else b"no GIL"]
+
+
 ANSWERS: dict[str, Application] = {
     "": hello,
     "gate": gate,
@@ -127,4 +142,5 @@ ANSWERS: dict[str, Application] = {
     "digest": digest,
     "fail": fail,
     "hang": hang,
+    "meet": meet,
 }

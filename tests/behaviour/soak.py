@@ -21,7 +21,8 @@ from tests.behaviour.clients import WAIT_S, Address, Client
 from tests.behaviour.processes import APPLICATION, ServerProcess, clean_environ
 from tests.behaviour.soak_mix import mixed
 
-# Clients, each a process of its own.
+# Application threads, and clients, each a process of its own.
+THREADS = 4
 CLIENTS = 2
 
 # Allocators and caches have reached their size after so many requests of every kind.
@@ -31,7 +32,7 @@ WARM_UP_REQUESTS = 20_000
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
 
 # The access log is rendered and written, to nowhere.
-OPTIONS = ("--bind", "127.0.0.1:0", "--threads", "4", "--access-log", "/dev/null")
+OPTIONS = ("--bind", "127.0.0.1:0", "--access-log", "/dev/null")
 
 
 @dataclass(frozen=True)
@@ -43,31 +44,34 @@ class Usage:
     threads: int
 
 
-def soak(requests: int, warm_up: int = WARM_UP_REQUESTS) -> tuple[Usage, Usage]:
+def soak(
+    requests: int, warm_up: int = WARM_UP_REQUESTS, *, threads: int = THREADS, clients: int = CLIENTS
+) -> tuple[Usage, Usage]:
     """Usage after the warm-up and after the requests. Raises when an answer was not as it should be."""
-    with closing(ServerProcess(APPLICATION, *OPTIONS, environ=clean_environ(**ALLOCATOR))) as server:
+    words = (APPLICATION, *OPTIONS, "--threads", str(threads))
+    with closing(ServerProcess(*words, environ=clean_environ(**ALLOCATOR))) as server:
         address = server.address()
         server.discard_log()
         descriptors = server.descriptors()
-        make_requests(address, warm_up, seed=1)
+        make_requests(address, warm_up, clients, seed=1)
         before = rest(server, address, descriptors)
-        make_requests(address, requests, seed=2)
+        make_requests(address, requests, clients, seed=2)
         after = rest(server, address, descriptors)
         assert server.stop() == 0
     return before, after
 
 
-def make_requests(address: Address, requests: int, seed: int) -> None:
+def make_requests(address: Address, requests: int, clients: int, seed: int) -> None:
     """Let the clients make so many requests together."""
     assert isinstance(address, tuple)
     host, port = address
-    count = str(requests // CLIENTS)
+    count = str(requests // clients)
     commands = [
         [sys.executable, __file__, "--client", host, str(port), count, str(1000 * seed + number)]
-        for number in range(CLIENTS)
+        for number in range(clients)
     ]
-    clients = [subprocess.Popen(command) for command in commands]
-    codes = [client.wait() for client in clients]
+    running = [subprocess.Popen(command) for command in commands]
+    codes = [client.wait() for client in running]
     if any(codes):
         raise AssertionError("a client saw an answer that was wrong; see its traceback")
 
@@ -96,6 +100,8 @@ def main() -> int:
     """Run as the command says; the exit code tells whether something grew."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=2_000_000)
+    parser.add_argument("--threads", type=int, default=THREADS)
+    parser.add_argument("--clients", type=int, default=CLIENTS)
     parser.add_argument(
         "--client", nargs=4, metavar=("HOST", "PORT", "REQUESTS", "SEED"), help=argparse.SUPPRESS
     )
@@ -105,7 +111,7 @@ def main() -> int:
         be_client((host, int(port)), int(requests), int(seed))
         return 0
     begun_s = time.monotonic()
-    before, after = soak(words.requests)
+    before, after = soak(words.requests, threads=words.threads, clients=words.clients)
     print(f"{words.requests} requests in {time.monotonic() - begun_s:.0f} s")
     print(f"before  {before}\nafter   {after}")
     return 0 if has_not_grown(before, after) else 1

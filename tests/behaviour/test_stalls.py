@@ -6,12 +6,15 @@ import signal
 
 import pytest
 
+from tests.behaviour.gil import needs_gil
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tests.behaviour.gates import Gate
     from tests.behaviour.kinds import Connect, Spawn
 
 
+@needs_gil
 def test_worker_in_which_python_stands_still_is_replaced_and_the_log_has_its_stack(
     spawn: Spawn, connect: Connect, gate: Gate
 ) -> None:
@@ -29,6 +32,7 @@ def test_worker_in_which_python_stands_still_is_replaced_and_the_log_has_its_sta
     assert server.stop() == 1
 
 
+@needs_gil
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_worker_that_stands_still_while_it_drains_does_not_hold_up_the_stop(
     spawn: Spawn, connect: Connect, gate: Gate, stop: signal.Signals

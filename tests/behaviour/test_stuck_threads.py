@@ -16,6 +16,7 @@ from barkeep.server import Service
 from barkeep.settings import Settings
 from tests.behaviour.clients import WAIT_S, Client
 from tests.behaviour.gates import Gate
+from tests.behaviour.gil import needs_gil
 from tests.behaviour.kinds import Connect, Serve, Spawn
 
 TYPE_CHECKING = False
@@ -217,6 +218,7 @@ def test_embedded_server_says_when_too_many_threads_are_stuck(
     assert log.count("max_stuck_threads is reached") == 1
 
 
+@needs_gil
 def test_python_that_stands_still_is_answered_for_and_goes_on_when_it_can(
     spawn: Spawn, connect: Connect, gate: Gate
 ) -> None:
@@ -260,3 +262,47 @@ def test_thread_named_in_an_event_must_run_that_very_request(cleanup: ExitStack)
     assert not engine.raise_in_thread(threading.get_ident(), 1, RequestTimeout)
     assert not engine.quarantine(threading.get_ident(), 1)
     assert not engine.is_running(threading.get_ident(), 1)
+
+
+def test_stacks_are_logged_though_the_threads_end_meanwhile(
+    cleanup: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    inside = threading.Semaphore(0)
+    cleanup.callback(gate.set)
+
+    def application(_environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        inside.release()
+        gate.wait()
+        start_response("200 OK", [TEXT])
+        return []
+
+    settings = Settings.from_kwargs(bind="127.0.0.1:0", threads=4)
+    service = Service(settings, open_listeners(settings))
+    service.start(application)
+    cleanup.callback(service.close)
+    url = service.listeners[0].url.removeprefix("http://")
+    for _ in range(2):
+        client = Client((url.partition(":")[0], int(url.partition(":")[2])))
+        cleanup.callback(client.close)
+        client.get()
+        assert inside.acquire(timeout=WAIT_S)
+    logged = []
+
+    class EndsThem:
+        """The engine's log, in which all threads end."""
+
+        def log(self, _level: str, text: str) -> None:
+            logged.append(text)
+            gate.set()
+            engine.abort()
+            assert service.wait_until_finished(WAIT_S)
+
+    with monkeypatch.context() as patched:
+        engine = service.engine
+        patched.setattr(service, "engine", EndsThem())
+        patched.setattr(EndsThem, "wait", lambda _self, timeout_s: engine.wait(timeout_s), raising=False)
+        service.log_stacks("aborted")
+    assert [text.partition("\n")[0].partition(" ")[2] for text in logged] == [
+        "is inside the application, aborted"
+    ] * 2

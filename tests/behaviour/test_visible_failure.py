@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import weakref
 from contextlib import ExitStack
 
 import pytest
 
-from tests.behaviour.clients import Client, CutShortError
+from tests.behaviour.clients import WAIT_S, Client, CutShortError
 from tests.behaviour.kinds import Connect, Serve
 
 TYPE_CHECKING = False
@@ -318,3 +320,43 @@ def test_failed_requests_leave_no_reference_to_their_environ(serve: Serve, conne
 
 class Mark:
     """Something to see whether an environ is still there."""
+
+
+# An application that is told of a body too short, and writes to the same answer whenever barkeep's errors are
+# imported.
+WRITES_WHILE_IMPORTING = """
+import builtins
+
+from barkeep.testing import live_server
+from barkeep.testing.raw_client import CutAnswer
+
+plain_import, writes = builtins.__import__, []
+
+
+def importing(name, *more, **named):
+    if name == "barkeep.errors":
+        for write in writes:
+            write(b"x")
+    return plain_import(name, *more, **named)
+
+
+def application(environ, start_response):
+    writes.append(start_response("200 OK", [("Content-Length", "9")]))
+    return [b"short"]
+
+
+builtins.__import__ = importing
+with live_server(application) as server, server.connect() as client:
+    try:
+        client.ask(b"GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n")
+    except CutAnswer:
+        print("was cut")
+"""
+
+
+def test_making_an_error_runs_no_python_under_the_lock_of_the_answer() -> None:
+    # It would wait for itself here; in an application of several threads, one for another.
+    command = [sys.executable, "-c", WRITES_WHILE_IMPORTING]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=False)
+    assert "the body is 4 bytes shorter than Content-Length" in done.stderr
+    assert (done.returncode, done.stdout) == (0, "was cut\n"), done.stderr

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from typing import cast
 
 import pytest
@@ -81,3 +83,23 @@ def test_line_without_an_end_is_logged_in_pieces(engine: FakeEngine, errors: Err
         errors.write("x" * 10_000)
     assert engine.lines == [("error", "x" * 70_000)]
     assert len(errors.unfinished) == 30_000
+
+
+def test_text_of_several_threads_is_not_lost(engine: FakeEngine, errors: ErrorStream) -> None:
+    def write() -> None:
+        for _ in range(2_000):
+            errors.write("x")
+
+    before_s = sys.getswitchinterval()
+    # Python changes threads as often as it can.
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=write) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before_s)
+    errors.flush()
+    assert sum(len(text) for _level, text in engine.lines) == 8_000

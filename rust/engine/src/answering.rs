@@ -91,7 +91,7 @@ impl Connection {
                 return if is_open { Ok(()) } else { Err(Gone) };
             }
             self.application.stop();
-            state.waiter = Some(std::thread::current());
+            state.waiters.announce();
             drop(state);
             std::thread::park();
         }

@@ -43,7 +43,7 @@ impl Connection {
                 Ok(Attempt::Bytes(bytes)) => return Ok(bytes),
                 Ok(Attempt::End) => return Ok(0),
                 Ok(Attempt::MustWait) => {
-                    guard.waiter = Some(std::thread::current());
+                    guard.waiters.announce();
                     drop(guard);
                     std::thread::park();
                 }

@@ -30,9 +30,9 @@ pub use crate::phase::{
 use crate::scoreboard_record::ExchangeRecord;
 use crate::shared::Shared;
 use crate::transport::Transport;
+use crate::waiters::Waiters;
 use barkeep_wire::Head;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread::Thread;
 
 /// Read and forgotten after a refusal at the most. A usual client notices our answer long before; a flood ends here.
 const LINGER_BYTES: usize = 64 * 1024 * 1024;
@@ -76,8 +76,9 @@ pub struct State {
     pub has_unread: bool,
     /// Counts towards the floor for bodies and answers.
     pub progress: Progress,
-    /// The application thread that waits for bytes of the body or for room in the outbox.
-    pub waiter: Option<Thread>,
+    /// Application threads that wait for bytes of the body or for room in the outbox: one for each, when the
+    /// application reads and writes at once.
+    pub waiters: Waiters,
     /// The I/O thread has been asked to flush.
     pub is_flush_due: bool,
     /// Requests that were handed over. After the first, the next one has the keep-alive allowance.
@@ -104,7 +105,7 @@ impl Connection {
             outbox: Outbox::default(),
             has_unread: false,
             progress: Progress::default(),
-            waiter: None,
+            waiters: Waiters::default(),
             is_flush_due: false,
             exchanges: 0,
             unlogged: Unlogged::default(),
@@ -307,11 +308,9 @@ fn has_unread_bytes(state: &State) -> bool {
     state.transport.as_ref().is_some_and(Transport::has_unread)
 }
 
-/// Wakes the application thread that waits on this connection, if one does.
+/// Wakes the application threads that wait on this connection, if any do: each looks for itself what has changed.
 pub fn wake(state: &mut State) {
-    if let Some(waiter) = state.waiter.take() {
-        waiter.unpark();
-    }
+    state.waiters.wake();
 }
 
 #[cfg(test)]
@@ -321,6 +320,6 @@ mod tests {
     #[test]
     fn an_idle_connection_leaves_room_within_half_a_kibibyte() {
         // The peer's address, its slot in the table, its share of the scoreboard and malloc's own need the rest.
-        assert!(size_of::<Connection>() <= 368, "{} bytes", size_of::<Connection>());
+        assert!(size_of::<Connection>() <= 376, "{} bytes", size_of::<Connection>());
     }
 }

@@ -18,7 +18,7 @@ use crate::scoreboard::Scoreboard;
 use crate::scoreboard_layout as layout;
 use crate::seat::Seat;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -28,15 +28,13 @@ const STANDSTILL_NS: u64 = 100_000;
 /// A called thread that is there within this time found the GIL free. Shorter than any switch interval.
 const PROMPT_NS: u64 = 100_000;
 
-/// So many exchanges waiting are worth giving way for.
-const PLENTY: usize = 4;
-
-/// The I/O thread gives way for so long at most: what it watches over can wait for that.
-const LONGEST_WAY_NS: u64 = 2_000_000;
-
 /// The first look after a hand-over comes this soon, later ones each later while nothing moves.
 const FIRST_LOOK: Duration = Duration::from_micros(100);
 const LAST_LOOK: Duration = Duration::from_millis(5);
+
+#[path = "giving_way.rs"]
+mod giving_way;
+pub use giving_way::Way;
 
 /// The queue between the two kinds of thread. Bounded by the number of connections: each has one exchange at most.
 pub struct HandOver {
@@ -48,7 +46,7 @@ pub struct HandOver {
     /// The I/O thread while it gives way.
     io: Seat,
     /// Python without a GIL: every woken thread can run at once.
-    runs_in_parallel: bool,
+    runs_in_parallel: AtomicBool,
     /// Is told how many wait and work, by whoever holds `waiting`.
     scoreboard: Arc<Scoreboard>,
 }
@@ -80,16 +78,6 @@ impl Waiting {
     }
 }
 
-/// What the I/O thread keeps between the times that it gives way.
-#[derive(Default)]
-pub struct Way {
-    /// Connections whose answer was held meanwhile: they are to be flushed before anything else is done with them.
-    pub held: Vec<Arc<Connection>>,
-    /// When the first look at the queue comes. Each look takes the core from the application, so it comes twice as late
-    /// after a time that ended as it should, and soon again after a standstill.
-    first_look_ns: u64,
-}
-
 /// What `HandOver::look` found.
 pub struct Look {
     /// When to look again for a queue that stands still; None: not needed.
@@ -116,9 +104,14 @@ impl HandOver {
             last_taken_ns: AtomicU64::new(0),
             threads: AtomicUsize::new(0),
             io: Seat::default(),
-            runs_in_parallel,
+            runs_in_parallel: AtomicBool::new(runs_in_parallel),
             scoreboard,
         }
+    }
+
+    /// Whether Python has no GIL. From any thread, at any time: it decides how many threads are called, and nothing else.
+    pub fn set_parallel(&self, runs_in_parallel: bool) {
+        self.runs_in_parallel.store(runs_in_parallel, Ordering::Relaxed);
     }
 
     /// Counts an application thread in.
@@ -237,64 +230,6 @@ impl HandOver {
         self.io.sit();
     }
 
-    /// The I/O thread, with plenty handed over, lets the application threads work: on a shared core it would interrupt
-    /// them for each event. What comes meanwhile makes the next batch. Ends when a quarter is left, when a look finds that
-    /// nothing was taken since the one before, or after two milliseconds. `way.held` was emptied.
-    pub fn give_way(&self, way: &mut Way) {
-        {
-            let mut waiting = lock(&self.waiting);
-            if waiting.exchanges.len() < PLENTY {
-                return;
-            }
-            waiting.io_back_below = waiting.exchanges.len() / 4;
-        }
-        way.first_look_ns = self.wait_for_call(way.first_look_ns.clamp(STANDSTILL_NS, LONGEST_WAY_NS));
-        let mut waiting = lock(&self.waiting);
-        // Also after a call: it may have been a late one, meant for the time before.
-        waiting.io_back_below = 0;
-        std::mem::swap(&mut waiting.held, &mut way.held);
-    }
-
-    /// Returns when the first look is to come the next time.
-    fn wait_for_call(&self, first_look_ns: u64) -> u64 {
-        let began_ns = now_ns();
-        let (mut look_ns, mut looked_ns) = (first_look_ns, began_ns);
-        while !self.io.was_called() {
-            std::thread::park_timeout(Duration::from_nanos(look_ns));
-            let now_ns = now_ns();
-            if now_ns.saturating_sub(looked_ns) < look_ns {
-                continue;
-            }
-            if self.last_taken_ns() < looked_ns {
-                return STANDSTILL_NS;
-            }
-            let left_ns = LONGEST_WAY_NS.saturating_sub(now_ns.saturating_sub(began_ns));
-            if left_ns == 0 {
-                return first_look_ns;
-            }
-            // Work goes on: a standstill from here on may be found a little later.
-            (look_ns, looked_ns) = ((look_ns * 4).min(left_ns), now_ns);
-        }
-        first_look_ns * 2
-    }
-
-    /// Whether the I/O thread has given way, and so flushes this connection when it is back: in two milliseconds at the
-    /// latest, whatever the application does. Called under the connection's lock, with a finished answer for the
-    /// outbox. False: the caller sends.
-    pub fn hold(&self, connection: &Arc<Connection>) -> bool {
-        let mut waiting = lock(&self.waiting);
-        let holds = waiting.io_back_below > 0;
-        if holds {
-            waiting.held.push(Arc::clone(connection));
-        }
-        holds
-    }
-
-    /// The I/O thread was at work, and on a shared core nobody could take anything: a standstill begins now.
-    pub fn restart_standstill(&self) {
-        self.last_taken_ns.store(now_ns(), Ordering::Relaxed);
-    }
-
     /// Looks whether the queue stands still, and wakes a thread then.
     pub fn look(&self, looks: u32) -> Look {
         let waiting = lock(&self.waiting);
@@ -348,7 +283,7 @@ impl HandOver {
         let queued = waiting.exchanges.len();
         let idle = waiting.seats.len();
         let running = self.threads.load(Ordering::Relaxed).saturating_sub(idle + waiting.called);
-        let (wanted, standstill_ns) = if self.runs_in_parallel {
+        let (wanted, standstill_ns) = if self.runs_in_parallel.load(Ordering::Relaxed) {
             (queued.saturating_sub(waiting.called), 0)
         } else if queued == 0 || waiting.called > 0 {
             (0, 0)

@@ -80,3 +80,27 @@ fn whatever_is_held_is_given_back_when_a_quarter_is_left() {
         assert_eq!(io.join().unwrap(), count);
     });
 }
+
+/// How many of three idle threads a batch of three calls.
+fn called_for_three(hand_over: &HandOver) -> usize {
+    let seats: Vec<_> = (0..3).map(|_| Seat::new()).collect();
+    for seat in &seats {
+        hand_over.join();
+        assert!(matches!(hand_over.take_or_sit(seat), Taken::Seated { .. }));
+    }
+    hand_over.push(&mut (0..3).map(exchange).collect(), now_ns());
+    seats.iter().filter(|seat| seat.was_called()).count()
+}
+
+#[test]
+fn one_thread_is_called_for_a_batch_with_a_gil_and_one_for_each_exchange_without() {
+    assert_eq!(called_for_three(&HandOver::new(false, scoreboard())), 1);
+    assert_eq!(called_for_three(&HandOver::new(true, scoreboard())), 3);
+}
+
+#[test]
+fn gil_that_an_application_brought_back_counts_from_then_on() {
+    let hand_over = HandOver::new(true, scoreboard());
+    hand_over.set_parallel(false);
+    assert_eq!(called_for_three(&hand_over), 1);
+}

@@ -8,7 +8,7 @@ use crate::event_loop::EventLoop;
 use crate::listener::Listener;
 use crate::log::{AccessSink, Level, Log, Writer};
 use crate::options::Options;
-use crate::python_errors::setting_error;
+use crate::python_errors::{self, setting_error};
 use crate::scoreboard::{Identity, Scoreboard};
 use crate::shared::{ServerAddress, Shared};
 use crate::watch::{Kill, TimedOut};
@@ -65,6 +65,7 @@ impl Engine {
         slot: u64,
         generation: u64,
     ) -> PyResult<Engine> {
+        python_errors::load(py)?;
         let scoreboard = open_scoreboard(scoreboard_fd, Identity { place, slot, generation })?;
         let level = Level::named(&options.log_level);
         let level = level
@@ -124,7 +125,9 @@ impl Engine {
     }
 
     /// The worker is ready: it accepts from now on, and says so.
-    fn ready(&self) {
+    fn ready(&self, py: Python<'_>) {
+        // The application was loaded since we were made: one of its extensions may have brought the GIL back.
+        self.shared.hand_over.set_parallel(runs_in_parallel(py));
         self.shared.standings.set_ready();
         self.shared.poller.wake();
     }

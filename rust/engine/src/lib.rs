@@ -56,6 +56,7 @@ mod shared_memory;
 mod standing;
 mod texts;
 mod transport;
+mod waiters;
 mod watch;
 mod watching;
 

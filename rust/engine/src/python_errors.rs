@@ -1,4 +1,7 @@
 //! The exceptions of `barkeep.errors`, raised from the engine.
+//!
+//! Making one runs no Python, which may be done under a lock: whoever waits for that lock is attached to the interpreter,
+//! so Python that switched threads, or stopped them all for a collection, would wait for us for ever.
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -8,6 +11,19 @@ static APPLICATION_ERROR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static REQUEST_BODY_ERROR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static SETTING_ERROR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static CLIENT_GONE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+
+/// Imports them all, before anything can fail: later that would run Python.
+pub fn load(py: Python<'_>) -> PyResult<()> {
+    for (class, name) in [
+        (&APPLICATION_ERROR, "ApplicationError"),
+        (&REQUEST_BODY_ERROR, "RequestBodyError"),
+        (&SETTING_ERROR, "SettingError"),
+        (&CLIENT_GONE, "ClientGone"),
+    ] {
+        class.import(py, "barkeep.errors", name)?;
+    }
+    Ok(())
+}
 
 /// The application broke a rule of PEP 3333.
 pub fn application_error(text: impl Into<String>) -> PyErr {

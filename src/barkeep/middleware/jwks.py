@@ -94,6 +94,7 @@ def fetch(url: str, timeout_s: float) -> bytes:
     Finding the address by name is not bounded. Redirects are followed to https only.
     """
     import http.client
+    import urllib.error
     import urllib.request
 
     class SafeRedirects(urllib.request.HTTPRedirectHandler):
@@ -116,6 +117,10 @@ def fetch(url: str, timeout_s: float) -> bytes:
             # read1() says nothing about an end before the length.
             if response.length:
                 raise OSError(f"it is cut short by {response.length} bytes")
+    except urllib.error.HTTPError as error:
+        # It is an answer too, with a connection of its own.
+        error.close()
+        raise
     except http.client.HTTPException as error:
         raise OSError(f"its server does not speak HTTP: {error!r}") from None
     return text

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from tests.conformance.frameworks.conftest import Visit
 
+# Bottle leaves the files of uploads to the garbage collector, of which Python 3.14 warns.
+pytestmark = pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
+
 SECRET = "only for tests"
 
 
