@@ -99,12 +99,22 @@ def _dump() -> bytes:
     import faulthandler
 
     # A file takes all of it at once: a pipe that is full would keep everybody waiting.
-    file = os.memfd_create("barkeep-stacks", os.MFD_CLOEXEC)
+    file = _open_nameless()
     try:
         faulthandler.dump_traceback(file, all_threads=True)
         return os.pread(file, os.fstat(file).st_size, 0)
     finally:
         os.close(file)
+
+
+def _open_nameless() -> int:
+    if sys.platform == "linux":
+        return os.memfd_create("barkeep-stacks", os.MFD_CLOEXEC)
+    import tempfile
+
+    file, path = tempfile.mkstemp(prefix="barkeep-stacks-")
+    os.unlink(path)
+    return file
 
 
 def _read_dump(dumped: bytes) -> dict[int, StackSummary]:

@@ -204,13 +204,21 @@ def test_looking_keeps_nothing_of_a_thread_alive() -> None:
         gc.enable()
 
 
+def nonblocking_pipe() -> tuple[int, int]:
+    """Both of its ends; the caller closes them."""
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    os.set_blocking(writer, False)
+    return reader, writer
+
+
 class Mark:
     """Something to see whether a frame is still there."""
 
 
 @pytest.mark.usefixtures("gil")
 def test_signal_has_all_stacks_written(standing: Standing) -> None:
-    reader, writer = os.pipe2(os.O_NONBLOCK)
+    reader, writer = nonblocking_pipe()
     before = signal.getsignal(signal.SIGUSR2)
     try:
         write_on_signal(signal.SIGUSR2, writer)
@@ -228,7 +236,7 @@ def test_signal_has_all_stacks_written(standing: Standing) -> None:
 
 def test_pipe_that_nobody_reads_does_not_hold_up_the_main_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(thread_stacks, "gil_is_enabled", lambda: False)
-    reader, writer = os.pipe2(os.O_NONBLOCK)
+    reader, writer = nonblocking_pipe()
     before = signal.getsignal(signal.SIGUSR2)
     try:
         while True:
