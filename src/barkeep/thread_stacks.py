@@ -109,11 +109,12 @@ def _dump() -> bytes:
 
 def _open_nameless() -> int:
     if sys.platform == "linux":
-        return os.memfd_create("barkeep-stacks", os.MFD_CLOEXEC)
-    import tempfile
+        file = os.memfd_create("barkeep-stacks", os.MFD_CLOEXEC)
+    else:
+        import tempfile
 
-    file, path = tempfile.mkstemp(prefix="barkeep-stacks-")
-    os.unlink(path)
+        file, path = tempfile.mkstemp(prefix="barkeep-stacks-")
+        os.unlink(path)
     return file
 
 
