@@ -79,7 +79,7 @@ class Browser:
         context = self.call("Target.createBrowserContext")["browserContextId"]
         target = self.call("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        return Page(self, session)
+        return Page(self, session, context)
 
     def call(self, method: str, session: str = "", **values: object) -> dict[str, Any]:
         """One command of the protocol, and its result. Events that come meanwhile are kept."""
@@ -149,9 +149,10 @@ class Browser:
 class Page:
     """One tab."""
 
-    def __init__(self, browser: Browser, session: str) -> None:
+    def __init__(self, browser: Browser, session: str, context: str) -> None:
         self._browser = browser
         self._session = session
+        self._context = context
         for domain in ("Page", "Network", "Runtime"):
             self.call(f"{domain}.enable")
 
@@ -164,6 +165,11 @@ class Page:
     ) -> dict[str, Any]:
         """The first event of this kind that fits, since `go` or the last one waited for."""
         return self._browser.wait_for(method, self._session, fits)
+
+    def close(self) -> None:
+        """End it, and its connections: a video that it does not read to the end keeps a server waiting."""
+        self._browser.call("Target.disposeBrowserContext", browserContextId=self._context)
+        self._browser.forget(self._session)
 
     def go(self, url: str) -> None:
         """Load a page, to its load event. Earlier events are forgotten."""

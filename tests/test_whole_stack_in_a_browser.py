@@ -37,8 +37,9 @@ def browser(site: WholeStack, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture
-def page(browser: Browser) -> Page:
-    return browser.page()
+def page(browser: Browser) -> Iterator[Page]:
+    with closing(browser.page()) as opened:
+        yield opened
 
 
 def fetched(page: Page, path: str, options: str = "{}") -> dict[str, Any]:
