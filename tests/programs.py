@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -26,9 +27,13 @@ def find_program(name: str) -> str:
     There a check that never runs is worse than one that fails.
     """
     found = shutil.which(name, path=PLACES)
-    if found is not None:
-        return found
-    reason = f"{name} is not installed. On Debian: apt-get install {packages()[name]}"
+    if found is None:
+        skip_unless_ci(f"{name} is not installed. On Debian: apt-get install {packages()[name]}")
+    return found
+
+
+def skip_unless_ci(reason: str) -> NoReturn:
+    """End a test that cannot run here; in CI it fails."""
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)

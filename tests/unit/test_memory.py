@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from barkeep.memory import group_bytes, memory_limit_bytes, out_of_memory_kills, usage
+from tests.programs import skip_unless_ci
 from tests.unit.fake_system import GIB, V1_MEMORY_MOUNT, V2_MOUNT, FakeSystem
 
 MIB = 1024**2
@@ -33,6 +34,13 @@ Locked:                0 kB
 @pytest.fixture
 def system(tmp_path: Path) -> FakeSystem:
     return FakeSystem(tmp_path)
+
+
+@pytest.fixture
+def own_rollup() -> None:
+    """The system tells what a process has to itself."""
+    if not Path("/proc/self/smaps_rollup").exists():
+        skip_unless_ci("this system has no /proc/self/smaps_rollup")
 
 
 # -- one process, and several -------------------------------------------------------------------------
@@ -75,7 +83,7 @@ def test_group_is_the_sum_of_shares_without_those_that_have_ended(system: FakeSy
     assert group_bytes([7, 8, 9], system.root) == 40 * MIB
 
 
-@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="this system has no smaps_rollup")
+@pytest.mark.usefixtures("own_rollup")
 def test_this_process_is_measured() -> None:
     before = usage(os.getpid())
     # Of the system, and not of the allocator, which may have as much from earlier tests.
@@ -90,9 +98,7 @@ def test_this_process_is_measured() -> None:
 
 if sys.platform == "linux":  # macOS has no /proc, and its Python no waitid
 
-    @pytest.mark.skipif(
-        not Path("/proc/self/smaps_rollup").exists(), reason="this system has no smaps_rollup"
-    )
+    @pytest.mark.usefixtures("own_rollup")
     def test_process_that_has_ended_and_was_not_waited_for_has_no_usage() -> None:
         with subprocess.Popen([sys.executable, "-c", ""]) as process:
             os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
